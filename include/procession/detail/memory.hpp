@@ -69,8 +69,10 @@ struct Object {
 [[nodiscard]] Object* create_object(ObjectKind kind, std::size_t bytes, std::string_view name);
 
 // One more, one fewer handle in this process. Only the first and the last of a process touch
-// the shared count. The object goes away with its last reference anywhere.
-void retain(Object* object) noexcept;
+// the shared count. The object goes away with its last reference anywhere. retain throws
+// OutOfMemory, and only for the first handle of this process. REQUIRES: this process, or a block
+// that it may read, holds a reference already.
+void retain(Object* object);
 void release(Object* object) noexcept;
 
 // The live object whose block contains `address`, or nullptr. Never faults for an address inside
