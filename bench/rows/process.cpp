@@ -80,8 +80,8 @@ Rows pool_made_and_destroyed(const Settings& settings) {
           .what = "Pool(2) made and destroyed",
           .against = "2 forks",
           .target = {false, 4, "<= 4 x"}};
-  auto pool = [] { return seconds_of([] { mp::Pool pool(2); }); };
-  compare(row, 3 * settings.repeats(), pool, [] { return floors::forks(2); });
+  auto ours = [] { return seconds_of([] { mp::Pool pool(2); }); };
+  compare(row, 3 * settings.repeats(), ours, [] { return floors::forks(2); });
   return {row};
 }
 

@@ -31,7 +31,7 @@ constexpr std::uint64_t odd_2 = 0xD6E8FEB86659FD93;
 std::uint64_t hash_name(std::string_view name) noexcept {
   const char* at = name.data();
   std::size_t left = name.size();
-  std::uint64_t hash = odd_1 ^ left;
+  std::uint64_t hash = odd_1 * (left + 1);
   for (; left > 16; at += 8, left -= 8) hash = mix(hash ^ load(at, 8), odd_2);
   // The last words may overlap; the length, mixed in above, tells such names apart.
   std::uint64_t first = 0, last = 0;

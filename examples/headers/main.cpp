@@ -47,17 +47,20 @@ bool colours_wanted() {
   return ::isatty(STDOUT_FILENO) != 0 && (no_color == nullptr || *no_color == '\0');
 }
 
-void introduce(const std::vector<headers::HeaderFile>& files, std::size_t batches, bool serial) {
+void introduce(const Options& options, const std::vector<headers::HeaderFile>& files,
+               std::size_t batches) {
   const std::uint64_t bytes = std::accumulate(
       files.begin(), files.end(), std::uint64_t{0},
       [](std::uint64_t sum, const headers::HeaderFile& f) { return sum + f.bytes; });
-  std::cout << headers::counted(files.size(), "header") << ", " << headers::byte_size(bytes)
-            << ", in " << headers::counted(batches, "task") << '.';
-  if (serial) {
-    std::cout << " Each was read once before the clock started,\n"
-                 "so both runs find it in memory; starting and ending the pool is in its time.";
+  std::cout << "Headers below "
+            << (options.folders.size() == 1 ? headers::printable(options.folders.front())
+                                            : headers::counted(options.folders.size(), "folder"))
+            << ": " << headers::counted(files.size(), "file") << ", " << headers::byte_size(bytes)
+            << ", cut into " << headers::counted(batches, "task") << ".\n";
+  if (!options.no_serial) {
+    std::cout << "All are read once before the clock starts: both runs find them in memory.\n";
   }
-  std::cout << "\n\n" << std::flush;
+  std::cout << '\n' << std::flush;
 }
 
 int take_census(const Options& options) {
@@ -73,7 +76,8 @@ int take_census(const Options& options) {
   }
   const std::vector<headers::Batch> batches = headers::make_batches(found.files);
   const bool serial = !options.no_serial;
-  introduce(found.files, batches.size(), serial);
+  introduce(options, found.files, batches.size());
+  headers::watch_for_interrupt();
   if (serial) headers::read_once(found.files);
 
   const headers::Run pool = headers::run_in_pool(batches, options.pool);
@@ -106,7 +110,6 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : exit_usage;
   }
   try {
-    headers::watch_for_interrupt();
     return take_census(options);
   } catch (const headers::Interrupted&) {
     std::cerr << "headers: interrupted\n";

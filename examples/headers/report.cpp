@@ -94,10 +94,11 @@ void Report::workers(std::span<const WorkerLine> workers) {
   out_ << '\n';
 }
 
-void Report::run_line(const std::string& name, const Run& run) {
+void Report::run_line(const std::string& name, const Run& run, const std::string& remark) {
   const double rate = static_cast<double>(run.census.totals().bytes) / std::max(seconds(run), 1e-9);
   out_ << left_aligned(name, 16) << right_aligned(duration(run.elapsed), 10) << "  "
-       << faint(byte_size(static_cast<std::uint64_t>(rate)) + "/s") << '\n';
+       << right_aligned(byte_size(static_cast<std::uint64_t>(rate)) + "/s", 12)
+       << (remark.empty() ? "" : "  " + faint(remark)) << '\n';
 }
 
 void Report::chaos_line(const Chaos& chaos) {
@@ -107,19 +108,19 @@ void Report::chaos_line(const Chaos& chaos) {
 }
 
 void Report::speed(const Run& pool) {
-  run_line("pool of " + std::to_string(pool.workers.size()), pool);
+  run_line("pool of " + std::to_string(pool.workers.size()), pool, "its start and end included");
   if (pool.chaos) chaos_line(*pool.chaos);
 }
 
 void Report::speed(const Run& pool, const Run& one_process, bool same) {
   speed(pool);
-  run_line("one process", one_process);
+  run_line("one process", one_process, "");
   out_ << left_aligned("speed-up", 16)
        << bold(right_aligned(
               decimal(seconds(one_process) / std::max(seconds(pool), 1e-9), 2) + " x", 10))
-       << "  ";
+       << std::string(14, ' ') << "  ";
   if (same) {
-    out_ << "same result: every total, and both counts of "
+    out_ << "same totals, same counts of all "
          << counted(pool.census.identifiers().size(), "identifier") << '\n';
   } else {
     out_ << bold("the results differ") << ": did a file change between the two runs?\n";

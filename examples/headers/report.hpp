@@ -51,7 +51,7 @@ class Report {
   std::string bold(const std::string& text) const;
   std::string faint(const std::string& text) const;
   std::string bar(double share, std::size_t width) const;
-  void run_line(const std::string& name, const Run& run);
+  void run_line(const std::string& name, const Run& run, const std::string& remark);
   void chaos_line(const Chaos& chaos);
 
   std::ostream& out_;

@@ -29,7 +29,8 @@ namespace procession {
 // Lets exceptions of exactly the type E cross processes as themselves; classes derived from E are
 // registered on their own. E must be a class that is
 // - shippable (it has a `serialize` function, or is a plain aggregate): all of it arrives, or
-// - constructible from a std::string or const char*: it is made from the original what().
+// - constructible from a std::string or const char*: it is made from the original what(), or
+// - a default-constructible std::exception without members of its own.
 // Otherwise the program does not compile. The object thrown in the caller derives from E and from
 // RemoteInfo, and its what() is the original one; a final E is thrown as it is, without RemoteInfo.
 //

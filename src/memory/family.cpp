@@ -101,10 +101,10 @@ const Inheritance* read_inheritance() {
   static Inheritance read{};
   const char* text = std::getenv(inheritance_variable);
   if (text == nullptr) return nullptr;
-  const int fields = std::sscanf(text, "%d,%d,%u,%u,%d", &read.memory, &read.channel, &read.slot,
-                                 &read.generation, &read.life);
+  const int fields = std::sscanf(text, "%d,%d,%u,%u,%d,%d", &read.memory, &read.channel, &read.slot,
+                                 &read.generation, &read.life, &read.report);
   unsetenv(inheritance_variable);                 // not for the children of this one
-  return fields == 5 ? &read : nullptr;
+  return fields == 6 ? &read : nullptr;
 }
 
 // Before a fork: the child gets a slot of its own and a reference to all that this process holds,

@@ -60,6 +60,7 @@ struct Inheritance {
   std::uint32_t slot;                            // its place in the process table
   std::uint32_t generation;
   int life;                                      // read end of the parent's life pipe, or -1
+  int report;                                    // where it says how its start went, or -1
 };
 
 // Creates the family (this process is then its root), or joins the one that this process was

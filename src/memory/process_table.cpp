@@ -1,6 +1,7 @@
 #include "memory/process_table.hpp"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -106,7 +107,15 @@ std::uint32_t claim_slot(std::string_view name, bool daemon) {
   slot.parent = self_index();
   slot.parent_generation = generation_of(self_index());
   slot.daemon = daemon;
+  slot.parent_pid = getpid();
+  slot.parent_daemon = 0;
+  slot.parent_name[0] = '\0';
+  if (have_family()) {
+    slot.parent_daemon = self().daemon;
+    copy_text(slot.parent_name, sizeof slot.parent_name, self().name);
+  }
   slot.start_time = 0;
+  slot.own_status = SIGKILL;                     // until it says better
   copy_text(slot.name, sizeof slot.name, name);
   slot.report.store(0, std::memory_order_relaxed);
   slot.report_error = 0;

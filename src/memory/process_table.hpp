@@ -58,14 +58,18 @@ struct ProcessSlot {
   std::uint32_t parent;                          // slot index and generation; 0: none
   std::uint32_t parent_generation;
   std::uint8_t daemon;
+  std::uint8_t parent_daemon;
+  std::int32_t parent_pid;
+  char parent_name[96];
   std::uint64_t start_time;                      // clock ticks since boot, as /proc has it
   char name[96];
   // What became of the start, and of the process (process/supervision).
-  std::atomic<std::uint32_t> report;             // futex: 0 none yet, 1 started, 2 failed
+  std::atomic<std::uint32_t> report;             // 0 none yet, 1 started, 2 failed
   std::int32_t report_error;
   char report_phase[32];
   char report_text[256];
   std::atomic<std::uint32_t> ended;              // 1: the words below are whole
+  std::int32_t own_status;                       // what the process says it will end with
   std::int32_t wait_status;
   std::uint64_t user_ns, system_ns, peak_bytes;
 };

@@ -124,8 +124,10 @@ std::string nested_text(std::exception_ptr nested) {
       text += "caused by " + inner.summary;
       if (inner.origin != nullptr) {
         const auto* trace = dynamic_cast<const RemoteTrace*>(inner.origin.get());
-        text += " (in " + process_text(trace != nullptr ? trace->process_name : std::string(),
-                                       inner.origin->pid) + ')';
+        text += " (in " +
+                process_text(trace != nullptr ? trace->process_name : std::string(),
+                             inner.origin->pid) +
+                ')';
       }
       text += '\n';
       nested = inner.nested;

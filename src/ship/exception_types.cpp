@@ -110,7 +110,8 @@ struct Payload<std::future_error> {
     put(writer, std::int32_t{error.code().value()});
   }
   static std::exception_ptr read(Reader& reader, const Origin& origin) {
-    return rebuild<std::future_error>(origin, static_cast<std::future_errc>(take<std::int32_t>(reader)));
+    return rebuild<std::future_error>(origin,
+                                      static_cast<std::future_errc>(take<std::int32_t>(reader)));
   }
 };
 
@@ -199,7 +200,8 @@ struct Payload<WorkerDied> {
 };
 
 template <class E>
-constexpr ExceptionType node(decltype(ExceptionType::encode) encode, decltype(ExceptionType::decode) decode) {
+constexpr ExceptionType node(decltype(ExceptionType::encode) encode,
+                             decltype(ExceptionType::decode) decode) {
   return {typeid(E), typeid(Rebuilt<E>), nested_type<E>(), encode, decode};
 }
 template <class E>

@@ -6,15 +6,19 @@
 // encoding fails is then sent without one, and a reader that cannot read it can pass over it.
 #include "ship/exceptions.hpp"
 
-#include <cxxabi.h>
 #include <unistd.h>
 
-#include <array>
+#include <atomic>
 #include <cstddef>
-#include <cstdlib>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "procession/detail/error_texts.hpp"
 #include "procession/errors.hpp"
@@ -188,7 +192,8 @@ const ExceptionType* find_exception_type(const std::type_info& type) {
 
 void encode_current_exception(Writer& writer, std::span<void* const> throw_frames) {
   const CurrentException current = current_exception_details();
-  const ExceptionType* node = current.type != nullptr ? find_exception_type(*current.type) : nullptr;
+  const ExceptionType* node =
+      current.type != nullptr ? find_exception_type(*current.type) : nullptr;
   std::uint64_t size = no_payload;
   if (node != nullptr) {
     const std::optional<std::uint64_t> measured = measure(writer.call(), *node);

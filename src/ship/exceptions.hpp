@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -47,10 +46,8 @@ struct RemoteTrace final : RemoteOrigin {
 
 // Numbers and strings as this message has them: unaligned, because most of it is text.
 template <class T>
-  requires std::is_arithmetic_v<T>
-void put(Writer& writer, T value) {
-  writer.write(&value, sizeof value);
-}
+requires std::is_arithmetic_v<T>
+void put(Writer& writer, T value) { writer.write(&value, sizeof value); }
 
 inline void put(Writer& writer, std::string_view text) {
   put(writer, std::uint64_t{text.size()});
@@ -58,8 +55,7 @@ inline void put(Writer& writer, std::string_view text) {
 }
 
 template <class T>
-  requires std::is_arithmetic_v<T>
-T take(Reader& reader) {
+requires std::is_arithmetic_v<T> T take(Reader& reader) {
   T value;
   std::memcpy(&value, reader.take(sizeof value), sizeof value);
   return value;

@@ -2,15 +2,22 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <future>
 #include <ios>
+#include <limits>
 #include <memory>
+#include <string_view>
 #include <utility>
 
+#include "procession/detail/trampoline.hpp"
+#include "procession/errors.hpp"
 #include "ship/exceptions.hpp"
 
 namespace procession::detail {
 namespace {
+
+constexpr std::uint32_t no_module = std::numeric_limits<std::uint32_t>::max();
 
 enum class Category : std::uint8_t { Foreign, Generic, System, Iostream, Future };
 
@@ -24,11 +31,15 @@ Category category_of(const std::error_category& category) noexcept {
 
 const std::error_category& standard_category(Category category) noexcept {
   switch (category) {
-    case Category::System: return std::system_category();
-    case Category::Iostream: return std::iostream_category();
-    case Category::Future: return std::future_category();
+    case Category::System:
+      return std::system_category();
+    case Category::Iostream:
+      return std::iostream_category();
+    case Category::Future:
+      return std::future_category();
     case Category::Generic:
-    case Category::Foreign: break;
+    case Category::Foreign:
+      break;
   }
   return std::generic_category();
 }
@@ -85,6 +96,27 @@ const ForeignCategory& foreign_category(std::string name, int value, std::string
   }
 }
 
+// Where the receiver may find the category.
+CodeAddress home_of(const std::error_category& category) {
+  try {
+    return code_address(std::addressof(category));
+  } catch (const NotShippable&) {
+    return {no_module, 0};
+  }
+}
+
+// The category at its home in this process; null unless it is there and has been constructed.
+const std::error_category* find_at_home(CodeAddress home, const std::string& name) {
+  const void* object = home.module == no_module ? nullptr : resolve(home);
+  if (object == nullptr) return nullptr;
+  // Before its constructor has run, an object of static storage duration is all zero.
+  std::uintptr_t first_word = 0;
+  std::memcpy(&first_word, object, sizeof first_word);
+  if (first_word == 0) return nullptr;
+  const auto* category = static_cast<const std::error_category*>(object);
+  return category->name() == name ? category : nullptr;
+}
+
 }  // namespace
 
 void put_code(Writer& writer, const std::error_code& code) {
@@ -92,6 +124,9 @@ void put_code(Writer& writer, const std::error_code& code) {
   put(writer, static_cast<std::uint8_t>(category));
   put(writer, std::int32_t{code.value()});
   if (category != Category::Foreign) return;
+  const CodeAddress home = home_of(code.category());
+  put(writer, home.module);
+  put(writer, home.offset);
   const std::error_condition condition = code.default_error_condition();
   const bool generic = condition.category() == std::generic_category();
   put(writer, std::string_view(code.category().name()));
@@ -103,9 +138,13 @@ std::error_code take_code(Reader& reader) {
   const auto category = static_cast<Category>(take<std::uint8_t>(reader));
   const int value = take<std::int32_t>(reader);
   if (category != Category::Foreign) return {value, standard_category(category)};
+  CodeAddress home{};
+  home.module = take<std::uint32_t>(reader);
+  home.offset = take<std::uint64_t>(reader);
   std::string name = take_string(reader);
   std::string message = take_string(reader);
   const int condition = take<std::int32_t>(reader);
+  if (const std::error_category* found = find_at_home(home, name)) return {value, *found};
   return {value, foreign_category(std::move(name), value, std::move(message), condition)};
 }
 

@@ -1,10 +1,10 @@
 // Error codes on their way to another process.
 //
-// The categories of the standard library are the same on both sides. Any other category is an
-// object that only its own program knows how to find, so its name, the message of the code and
-// the generic condition that the code stands for travel instead, and the code arrives in a
-// category that repeats them: message(), and comparison with std::errc, work as before; comparison
-// with the original category does not.
+// The categories of the standard library are the same on both sides. Any other is an object of the
+// program, nearly always of static storage duration: its address travels as that of code does, and
+// where the receiver finds the object there, the code compares as before. Where it does not (its
+// module is not loaded, its constructor has not run, it was on the heap), the code arrives in a
+// category that repeats what was said: name(), message() and the comparison with std::errc.
 #pragma once
 
 #include <string>

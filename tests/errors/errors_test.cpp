@@ -57,9 +57,10 @@ TEST(OwnerDied, NamesProcessAndObjectAndTheRemedy) {
   EXPECT_EQ(error.pid(), 42);
   EXPECT_EQ(error.process_name(), "Process-1");
   EXPECT_EQ(error.object_name(), "jobs");
-  EXPECT_STREQ(error.what(),
-               "process 'Process-1' (pid 42) died while it held 'jobs', and what that guards may be "
-               "half changed; check it, then call recover() to take it over");
+  EXPECT_STREQ(
+      error.what(),
+      "process 'Process-1' (pid 42) died while it held 'jobs', and what that guards may be "
+      "half changed; check it, then call recover() to take it over");
 }
 
 TEST(OwnerDied, SpeaksOfUnnamedOwnersAndObjects) {
@@ -82,11 +83,12 @@ TEST(DeadlockError, PrintsTheWholeCycleStartingWithTheCaller) {
                                   .waiting = 3400ms}});
   ASSERT_EQ(error.cycle().size(), 2U);
   EXPECT_EQ(error.cycle()[1].waits_for, "second");
-  EXPECT_STREQ(error.what(),
-               "deadlock: process 'A' (pid 1) asks for 'first' held by process 'B' (pid 2), process "
-               "'B' (pid 2) has waited 3400 ms for 'second' held by process 'A' (pid 1); nothing was "
-               "acquired: release what you hold and try again, or take the locks in the same order "
-               "everywhere");
+  EXPECT_STREQ(
+      error.what(),
+      "deadlock: process 'A' (pid 1) asks for 'first' held by process 'B' (pid 2), process "
+      "'B' (pid 2) has waited 3400 ms for 'second' held by process 'A' (pid 1); nothing was "
+      "acquired: release what you hold and try again, or take the locks in the same order "
+      "everywhere");
 }
 
 TEST(DeadlockError, SaysThatTheCallerHoldsTheLockItself) {
@@ -103,21 +105,22 @@ TEST(WorkerDied, TellsSignalsFromExitCodes) {
   EXPECT_EQ(killed.signal(), SIGSEGV);
   EXPECT_EQ(killed.reason(), mp::DeathReason::Signal);
   EXPECT_EQ(killed.attempts(), 2);
-  EXPECT_STREQ(killed.what(),
-               "the worker (pid 7) was killed by SIGSEGV (signal 11) while it ran the task, after 2 "
-               "attempts; look for the fault in the function, or allow retries");
+  EXPECT_STREQ(
+      killed.what(),
+      "the worker (pid 7) was killed by SIGSEGV (signal 11) while it ran the task, after 2 "
+      "attempts; look for the fault in the function, or allow retries");
   const mp::WorkerDied left(7, 3, mp::DeathReason::Exit, 1, "task 'parse'");
   EXPECT_EQ(left.signal(), 0);
-  EXPECT_STREQ(left.what(),
-               "the worker (pid 7) ended with exit code 3 inside the task (task 'parse'); return or "
-               "throw from the function instead of calling exit");
+  EXPECT_STREQ(
+      left.what(),
+      "the worker (pid 7) ended with exit code 3 inside the task (task 'parse'); return or "
+      "throw from the function instead of calling exit");
 }
 
 TEST(WorkerDied, HasASentenceForEveryReason) {
-  for (const auto& [reason, words] :
-       {std::pair{mp::DeathReason::Timeout, "time limit"},
-        std::pair{mp::DeathReason::MemoryLimit, "memory limit"},
-        std::pair{mp::DeathReason::Cancelled, "was cancelled"}}) {
+  for (const auto& [reason, words] : {std::pair{mp::DeathReason::Timeout, "time limit"},
+                                      std::pair{mp::DeathReason::MemoryLimit, "memory limit"},
+                                      std::pair{mp::DeathReason::Cancelled, "was cancelled"}}) {
     const mp::WorkerDied error(7, -SIGKILL, reason, 1);
     EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
   }

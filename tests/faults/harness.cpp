@@ -8,6 +8,7 @@
 #include <ostream>
 #include <set>
 #include <stdexcept>
+#include <string>
 
 #include "path.hpp"
 #include "tracee.hpp"
@@ -61,12 +62,16 @@ Campaign::Campaign(const FaultPlan& plan)
 
 FaultReport Campaign::run() {
   auto begin = std::chrono::steady_clock::now();
+  CrashNote note;
+  note.set(plan_.name + ": the first trial");
   FaultReport& report = tally_.report;
   std::size_t step = 0;
   try {
     record();
     for (; step <= report.last_step && may_go_on(); ++step) {
-      if (is_chosen(step)) kill_at(step);
+      if (!is_chosen(step)) continue;
+      note.set(plan_.name + ": step " + std::to_string(step));
+      kill_at(step);
     }
   } catch (const std::exception& error) {
     report.failures.push_back({step, error.what()});

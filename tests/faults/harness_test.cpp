@@ -200,6 +200,19 @@ TEST_F(KillHarness, SaysAtWhichStepSurvivorsHang) {
                "spinlock: step [0-9]+, killed at .*did not return");
 }
 
+TEST_F(KillHarness, SaysAtWhichStepSurvivorsCrash) {
+  environment(nullptr, nullptr);
+  Shared<TwoStores> stores;
+  FaultPlan plan;
+  plan.name = "crash";
+  plan.setup = [&] { stores.reset(); };
+  plan.operation = [&] { add_one(*stores); };
+  plan.survivors = [&](const Trial&) {
+    if (stores->count != stores->copy) std::abort();
+  };
+  EXPECT_DEATH(kill_at_every_instruction(plan), "crash: step [0-9]+: this process crashed");
+}
+
 TEST_F(KillHarness, AWaiterGetsTheLockOfItsDeadOwner) {
   Shared<RobustPair> pair;
   FaultPlan plan;

@@ -11,6 +11,8 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 
@@ -38,6 +40,12 @@ constexpr bool sanitized =
 
 // A timer signal that neither the library nor a test has a use for.
 int alarm_signal() { return SIGRTMAX - 2; }
+
+void write_backtrace() {
+  void* frames[64];
+  int count = ::backtrace(frames, 64);
+  ::backtrace_symbols_fd(frames, count, STDERR_FILENO);
+}
 
 // A trial run: what the kernel refuses, it refuses here.
 std::optional<std::string> probe() {
@@ -173,10 +181,41 @@ void Alarm::ring(int, siginfo_t* info, void*) {
   }
   [[maybe_unused]] ssize_t written =
       ::write(STDERR_FILENO, self->sentence_.data(), self->sentence_.size());
-  void* frames[64];
-  int count = ::backtrace(frames, 64);
-  ::backtrace_symbols_fd(frames, count, STDERR_FILENO);
+  write_backtrace();
+  ::signal(SIGABRT, SIG_DFL);  // one backtrace is enough
   ::abort();
+}
+
+namespace {
+
+pid_t noted_process = 0;
+char note[512];
+
+}  // namespace
+
+CrashNote::CrashNote() {
+  noted_process = ::getpid();
+  struct sigaction action {};
+  action.sa_handler = &CrashNote::report;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &action, &before_[i]);
+}
+
+CrashNote::~CrashNote() {
+  for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &before_[i], nullptr);
+}
+
+void CrashNote::set(const std::string& sentence) {
+  std::snprintf(note, sizeof(note), "%s: this process crashed during or after the trial\n",
+                sentence.c_str());
+}
+
+// Returns to the faulting instruction, which ends the process the usual way. The children of the
+// trials inherit the handler, and have nothing to say.
+void CrashNote::report(int) {
+  if (::getpid() != noted_process) return;
+  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, note, std::strlen(note));
+  write_backtrace();
 }
 
 }  // namespace procession::faults

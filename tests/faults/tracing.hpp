@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -53,6 +54,23 @@ class Alarm {
   int signal_;
   std::string sentence_;
   timer_t timer_{};
+};
+
+// Says which trial it was when this process crashes in the middle of one: survivors that fall over
+// what a dead process has left are the failure to expect. One at a time.
+class CrashNote {
+ public:
+  CrashNote();
+  ~CrashNote();
+  CrashNote(const CrashNote&) = delete;
+  CrashNote& operator=(const CrashNote&) = delete;
+
+  void set(const std::string& sentence);
+
+ private:
+  static constexpr std::array<int, 5> signals{SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+  static void report(int);
+  std::array<struct sigaction, signals.size()> before_{};
 };
 
 }  // namespace procession::faults

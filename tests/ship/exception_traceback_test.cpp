@@ -84,8 +84,9 @@ void throw_three_deep() {
 TEST(Traceback, ListsTheNestedExceptions) {
   expect_caught<RemoteInfo>(transported(throw_three_deep), [](const RemoteInfo& info) {
     EXPECT_EQ(info.type_name(), "std::runtime_error");
-    EXPECT_TRUE(info.traceback().ends_with("caused by std::logic_error: the plan\n"
-                                           "caused by int: 3\n"))
+    EXPECT_TRUE(
+        info.traceback().ends_with("caused by std::logic_error: the plan\n"
+                                   "caused by int: 3\n"))
         << info.traceback();
   });
 }

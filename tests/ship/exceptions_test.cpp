@@ -58,8 +58,7 @@ TYPED_TEST(TextException, ArrivesAsItselfWhenItHoldsANestedOne) {
       std::throw_with_nested(TypeParam("the effect"));
     }
   };
-  const auto arrived =
-      expect_arrives<TypeParam>(thrower, detail::readable_type(typeid(TypeParam)));
+  const auto arrived = expect_arrives<TypeParam>(thrower, detail::readable_type(typeid(TypeParam)));
   expect_caught<RemoteInfo>(arrived, [](const RemoteInfo& info) {
     EXPECT_NE(info.traceback().find("caused by std::invalid_argument: the cause\n"),
               std::string::npos);
@@ -125,12 +124,20 @@ class PaintCategory : public std::error_category {
   }
 };
 
-TEST(SystemErrors, OfAForeignCategoryKeepNameMessageAndCondition) {
+TEST(SystemErrors, OfACategoryOfTheProgramKeepIt) {
   static const PaintCategory paint;
+  expect_caught<std::system_error>(
+      expect_arrives<std::system_error>([] { throw std::system_error(1, paint, "painting"); },
+                                        "std::system_error"),
+      [](const std::system_error& error) { EXPECT_EQ(error.code(), std::error_code(1, paint)); });
+}
+
+TEST(SystemErrors, OfACategoryThatCannotBeFoundKeepNameMessageAndCondition) {
+  const auto paint = std::make_unique<PaintCategory>();
   std::error_code first;
   for (int round = 0; round < 2; ++round) {
     const auto arrived = expect_arrives<std::system_error>(
-        [] { throw std::system_error(1, paint, "painting"); }, "std::system_error");
+        [&] { throw std::system_error(1, *paint, "painting"); }, "std::system_error");
     expect_caught<std::system_error>(arrived, [&](const std::system_error& error) {
       EXPECT_EQ(error.code().value(), 1);
       EXPECT_STREQ(error.code().category().name(), "paint");
@@ -141,7 +148,7 @@ TEST(SystemErrors, OfAForeignCategoryKeepNameMessageAndCondition) {
     });
   }
   expect_caught<std::system_error>(
-      transported([] { throw std::system_error(2, paint, "painting"); }),
+      transported([&] { throw std::system_error(2, *paint, "painting"); }),
       [](const std::system_error& error) {
         EXPECT_EQ(error.code().message(), "something with paint");
         EXPECT_EQ(error.code().default_error_condition().value(), 2);
@@ -184,19 +191,19 @@ TEST(FutureError, KeepsItsCode) {
     promise.set_value(1);
     promise.set_value(2);
   };
-  expect_caught<std::future_error>(
-      expect_arrives<std::future_error>(thrower, "std::future_error"),
-      [](const std::future_error& error) {
-        EXPECT_EQ(error.code(), std::future_errc::promise_already_satisfied);
-      });
+  expect_caught<std::future_error>(expect_arrives<std::future_error>(thrower, "std::future_error"),
+                                   [](const std::future_error& error) {
+                                     EXPECT_EQ(error.code(),
+                                               std::future_errc::promise_already_satisfied);
+                                   });
 }
 
-TEST(RegexError, KeepsItsCodeAndTheTextOfTheParser) {
+TEST(RegexError, KeepsItsCode) {
+  using namespace std::regex_constants;
   expect_caught<std::regex_error>(
-      expect_arrives<std::regex_error>([] { std::regex pattern("(("); }, "std::regex_error"),
-      [](const std::regex_error& error) {
-        EXPECT_EQ(error.code(), std::regex_constants::error_paren);
-      });
+      expect_arrives<std::regex_error>([] { throw std::regex_error(error_paren); },
+                                       "std::regex_error"),
+      [](const std::regex_error& error) { EXPECT_EQ(error.code(), error_paren); });
 }
 
 TEST(SystemErrorOfOurs, KeepsCodeAndPhase) {
@@ -223,18 +230,17 @@ TEST(OwnerDiedAcrossProcesses, KeepsItsMembers) {
 TEST(DeadlockErrorAcrossProcesses, KeepsItsCycle) {
   const std::vector<WaitEdge> cycle{{1, "A", "first", 2, "B", 0ns},
                                     {2, "B", "second", 1, "A", 3400ms}};
-  expect_caught<DeadlockError>(
-      expect_arrives<DeadlockError>([&] { throw DeadlockError(cycle); },
-                                    "procession::DeadlockError"),
-      [](const DeadlockError& error) {
-        ASSERT_EQ(error.cycle().size(), 2U);
-        EXPECT_EQ(error.cycle()[1].pid, 2);
-        EXPECT_EQ(error.cycle()[1].process_name, "B");
-        EXPECT_EQ(error.cycle()[1].waits_for, "second");
-        EXPECT_EQ(error.cycle()[1].held_by, 1);
-        EXPECT_EQ(error.cycle()[1].holder_name, "A");
-        EXPECT_EQ(error.cycle()[1].waiting, 3400ms);
-      });
+  expect_caught<DeadlockError>(expect_arrives<DeadlockError>([&] { throw DeadlockError(cycle); },
+                                                             "procession::DeadlockError"),
+                               [](const DeadlockError& error) {
+                                 ASSERT_EQ(error.cycle().size(), 2U);
+                                 EXPECT_EQ(error.cycle()[1].pid, 2);
+                                 EXPECT_EQ(error.cycle()[1].process_name, "B");
+                                 EXPECT_EQ(error.cycle()[1].waits_for, "second");
+                                 EXPECT_EQ(error.cycle()[1].held_by, 1);
+                                 EXPECT_EQ(error.cycle()[1].holder_name, "A");
+                                 EXPECT_EQ(error.cycle()[1].waiting, 3400ms);
+                               });
 }
 
 TEST(WorkerDiedAcrossProcesses, KeepsItsMembers) {

@@ -45,6 +45,14 @@ struct Final final : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+struct Bare : std::exception {
+  const char* what() const noexcept override { return "bare"; }
+};
+struct Plain {
+  int number;
+  std::string text;
+};
+
 // Not a std::exception.
 struct Refusal {
   template <class Archive>
@@ -116,8 +124,8 @@ TEST(Registered, KeepsItsTypeWhenItHoldsANestedOne) {
       std::throw_with_nested(Prefixed("x"));
     }
   });
-  expect_caught<Prefixed>(
-      arrived, [](const Prefixed& error) { EXPECT_STREQ(error.what(), "prefixed: x"); });
+  expect_caught<Prefixed>(arrived,
+                          [](const Prefixed& error) { EXPECT_STREQ(error.what(), "prefixed: x"); });
 }
 
 TEST(Registered, NeedsNotBeAStdException) {
@@ -130,6 +138,22 @@ TEST(Registered, NeedsNotBeAStdException) {
       EXPECT_EQ(info.type_name(), "procession::(anonymous namespace)::Refusal");
     });
   }
+}
+
+TEST(Registered, MayBeAPlainAggregate) {
+  register_exception<Plain>();
+  expect_caught<Plain>(transported([] {
+                         throw Plain{7, "seven"};
+                       }),
+                       [](const Plain& plain) {
+                         EXPECT_EQ(plain.number, 7);
+                         EXPECT_EQ(plain.text, "seven");
+                       });
+}
+
+TEST(Registered, WithoutMembersOfItsOwnNeedsNoText) {
+  register_exception<Bare>();
+  expect_arrives<Bare>([] { throw Bare(); }, "procession::(anonymous namespace)::Bare");
 }
 
 TEST(Registered, AFinalClassArrivesAsItIs) {
@@ -153,15 +177,13 @@ TEST(Registered, TwiceIsOnce) {
 
 TEST(Registered, ThatCannotBeWrittenOrReadArrivesAsRemoteError) {
   register_exception<Treacherous>();
-  for (const auto where :
-       {Treacherous::Saving, Treacherous::SavingAgain, Treacherous::Loading}) {
+  for (const auto where : {Treacherous::Saving, Treacherous::SavingAgain, Treacherous::Loading}) {
     Treacherous::saves = 0;
-    expect_caught<RemoteError>(transported([&] { throw Treacherous(where); }),
-                               [](const RemoteError& error) {
-                                 EXPECT_STREQ(error.what(), "treacherous");
-                                 EXPECT_EQ(error.type_name(),
-                                           "procession::(anonymous namespace)::Treacherous");
-                               });
+    expect_caught<RemoteError>(
+        transported([&] { throw Treacherous(where); }), [](const RemoteError& error) {
+          EXPECT_STREQ(error.what(), "treacherous");
+          EXPECT_EQ(error.type_name(), "procession::(anonymous namespace)::Treacherous");
+        });
   }
   expect_caught<Treacherous>(transported([] { throw Treacherous(Treacherous::Nowhere); }),
                              [](const Treacherous&) {});

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -74,21 +75,40 @@ std::map<int, std::string> open_descriptors() {
   return found;
 }
 
-void add_names(std::set<std::string>& names, const std::string& folder, std::string_view prefix) {
+template <class Wanted>
+void add_names(std::set<std::string>& names, const std::string& folder, Wanted wanted) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
     struct stat status {};
     const std::string path = entry.path();
     if (::lstat(path.c_str(), &status) != 0 || status.st_uid != ::geteuid()) continue;
-    if (entry.path().filename().string().starts_with(prefix)) names.insert(path);
+    if (wanted(entry.path().filename().string())) names.insert(path);
   }
 }
 
 std::set<std::string> present_names() {
   std::set<std::string> names;
-  add_names(names, "/dev/shm", "");
-  add_names(names, std::filesystem::temp_directory_path(), "procession");
+  add_names(names, "/dev/shm", [](const std::string&) { return true; });
+  add_names(names, "/tmp", [](const std::string& name) {
+    return name.starts_with("procession") && !name.starts_with(temporary_folder_prefix);
+  });
+  const std::string own = temporary_folder();
+  if (!own.empty()) add_names(names, own, [](const std::string&) { return true; });
   return names;
+}
+
+// The numbers in a file's name: one of them may be the pid of who made it.
+std::vector<pid_t> numbers_in(const std::string& path) {
+  std::vector<pid_t> numbers;
+  const char* const end = path.data() + path.size();
+  for (const char* at = path.data() + path.rfind('/') + 1; at != end;) {
+    pid_t number = 0;
+    const bool digit = *at >= '0' && *at <= '9';
+    const char* const after = digit ? std::from_chars(at, end, number).ptr : at + 1;
+    if (number > 0) numbers.push_back(number);
+    at = after;
+  }
+  return numbers;
 }
 
 bool process_uses(pid_t pid, const std::string& path) {
@@ -104,15 +124,16 @@ bool process_uses(pid_t pid, const std::string& path) {
   return false;
 }
 
-// Tests run beside other tests and other programs: what one of those uses is not this test's.
-bool used_by_a_stranger(const std::string& path) {
+// Tests run beside other tests and other programs: what one of those made or uses is not ours.
+bool belongs_to_a_stranger(const std::string& path) {
   const auto all = all_processes();
-  auto ours = descendants(all, top_process());
+  const auto ours = family();
+  const auto numbers = numbers_in(path);
   return std::any_of(all.begin(), all.end(), [&](const ProcessEntry& process) {
     const bool is_ours = process.pid == top_process() ||
                          std::any_of(ours.begin(), ours.end(),
                                      [&](const auto& one) { return one.pid == process.pid; });
-    return !is_ours && process_uses(process.pid, path);
+    return !is_ours && (contains(numbers, process.pid) || process_uses(process.pid, path));
   });
 }
 
@@ -198,7 +219,7 @@ void Snapshot::check_descriptors(std::vector<std::string>& found) const {
 
 void Snapshot::check_names(std::vector<std::string>& found) const {
   for (const std::string& path : present_names()) {
-    if (names_.contains(path) || used_by_a_stranger(path)) continue;
+    if (names_.contains(path) || belongs_to_a_stranger(path)) continue;
     // A stranger may have removed it, and gone, since it was listed.
     if (::access(path.c_str(), F_OK) == 0) found.push_back("left behind: " + path);
   }

@@ -11,10 +11,12 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "support/child.hpp"
 #include "support/tree.hpp"
@@ -24,6 +26,8 @@ namespace {
 
 constexpr const char* supervisor_variable = "PROCESSION_TEST_SUPERVISOR";
 constexpr std::chrono::seconds end_of_orphans{10};
+// TMPDIR is for everybody, TEST_TMPDIR for GoogleTest.
+constexpr const char* temporary_variables[] = {"TMPDIR", "TEST_TMPDIR"};
 pid_t supervisor = 0;
 
 bool has_argument(int argc, char** argv, std::string_view text) {
@@ -56,9 +60,10 @@ bool adopt_role() {
   return true;
 }
 
-[[noreturn]] void start_program(char** argv, pid_t parent) {
+[[noreturn]] void start_program(char** argv, pid_t parent, const std::string& folder) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::setenv(supervisor_variable, std::to_string(parent).c_str(), 1);
+  for (const char* name : temporary_variables) ::setenv(name, folder.c_str(), 1);
   ::execv("/proc/self/exe", argv);
   std::perror("cannot start the test program below its supervisor");
   ::_exit(127);
@@ -113,12 +118,18 @@ void run_supervised(int argc, char** argv) {
 
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   const pid_t self = ::getpid();
+  std::string folder = std::filesystem::temp_directory_path() / temporary_folder_prefix;
+  folder += "XXXXXX";
+  if (::mkdtemp(folder.data()) == nullptr) {
+    std::perror("cannot make a folder for the test program's temporary files");
+    ::_exit(127);
+  }
   const pid_t program = ::fork();
   if (program < 0) {
     std::perror("cannot fork the test program");
     ::_exit(127);
   }
-  if (program == 0) start_program(argv, self);
+  if (program == 0) start_program(argv, self, folder);
 
   // The terminal sends these to both; the program decides what they mean.
   ::signal(SIGINT, SIG_IGN);
@@ -126,6 +137,8 @@ void run_supervised(int argc, char** argv) {
   int status = 0;
   reap(program, &status, std::nullopt);
   const int orphans = end_orphans();
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
   if (WIFSIGNALED(status)) {
     std::fprintf(stderr, "the test program was killed by signal %d (%s)\n", WTERMSIG(status),
                  ::strsignal(WTERMSIG(status)));
@@ -135,5 +148,10 @@ void run_supervised(int argc, char** argv) {
 }
 
 pid_t supervisor_pid() { return supervisor; }
+
+std::string temporary_folder() {
+  const char* folder = supervisor != 0 ? ::getenv(temporary_variables[0]) : nullptr;
+  return folder != nullptr ? folder : "";
+}
 
 }  // namespace procession::test_support

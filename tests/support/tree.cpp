@@ -1,11 +1,12 @@
 #include "support/tree.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <sstream>
 #include <unordered_set>
@@ -13,9 +14,17 @@
 namespace procession::test_support {
 namespace {
 
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+// Empty when the process has gone meanwhile. Not a stream: those throw when a read fails.
+std::string read_file(const std::string& path) {
+  std::string text;
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return text;
+  char part[4096];
+  for (ssize_t got; (got = ::read(file, part, sizeof part)) > 0;) {
+    text.append(part, static_cast<std::size_t>(got));
+  }
+  ::close(file);
+  return text;
 }
 
 std::optional<ProcessEntry> read_entry(pid_t pid) {

@@ -1,13 +1,19 @@
 #include "system/process.hpp"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include <array>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <ctime>
+#include <string>
 
 #include "procession/errors.hpp"
 #include "system_test.hpp"
@@ -226,6 +232,34 @@ TEST_F(ForkTest, RobustMutexHeldByTheParentIsNotTheChilds) {
   EXPECT_EQ(other.lock(), EOWNERDEAD);
   EXPECT_EQ(other.recover(), 0);
   EXPECT_EQ(other.unlock(), 0);
+}
+
+// Makes a system call fail with ENOSYS in this process and its children, as old sandboxes do.
+bool forbid(long number) {
+  std::array<sock_filter, 4> filter{{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+TEST_F(ForkTest, ASandboxWithoutClone3GetsTheSameFromOtherCalls) {
+  SharedMutex mutex;
+  Child child([&] {
+    if (!forbid(SYS_clone3)) return 77;
+    Child grandchild([&] { return mutex.lock() == 0 && ::gettid() == ::getpid() ? 6 : 1; });
+    return grandchild.exitcode();
+  });
+  const int code = child.exitcode();
+  if (code == 77) GTEST_SKIP() << "no seccomp filters here";
+  EXPECT_EQ(code, 6);
+  EXPECT_EQ(mutex.lock(), EOWNERDEAD);
+  EXPECT_EQ(mutex.recover(), 0);
+  EXPECT_EQ(mutex.unlock(), 0);
 }
 
 TEST_F(ForkTest, ChildCanHaveThreadsAndMemory) {

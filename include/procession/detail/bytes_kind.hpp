@@ -1,13 +1,15 @@
 // Which types may travel as their bytes, and the small recognisers that this needs.
 //
-// A trivially copyable aggregate is initialised, at compile time, with probes that convert only to
-// types known to hold no pointer: where that compiles, no member is a pointer. Where the members
-// cannot be seen (private ones, unions, very many) the words are looked at when it is sent.
+// A trivially copyable aggregate is initialised, at compile time, with a probe that converts only
+// to types that hold, or may hold, a pointer: where no field takes it, the bytes are safe. Where
+// the members cannot be seen (private ones, unions, very many) the words are looked at when it is
+// sent.
 #pragma once
 
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -24,8 +26,8 @@
 namespace procession::detail {
 
 // A handle gives the object that it names, nullptr when it is empty (moved-from), and can be made
-// from one: from_object takes a reference of its own (retain). from_object(nullptr) is not called;
-// an empty handle is T(T&&)'s leftover, so it is restored by moving out of nothing: see codec.hpp.
+// from one: from_object takes a reference of its own (retain); from_object(nullptr) is an empty
+// handle.
 template <class T>
 concept Handle = requires(const T& handle, Object* object) {
   { handle.handle_object() } noexcept -> std::convertible_to<Object*>;
@@ -74,15 +76,32 @@ consteval BytesKind find_bytes_kind();
 template <class T>
 inline constexpr BytesKind bytes_kind = find_bytes_kind<T>();
 
-// Converts to types that may travel as their bytes, but not to Whole.
-template <class Whole, bool ScannedToo>
-struct BytesField {
+// Converts to types that are `Least` or worse, but not to Whole.
+template <class Whole, BytesKind Least>
+struct WorseField {
   template <class U>
     requires(!std::is_same_v<std::remove_cvref_t<U>, Whole> &&
-             (bytes_kind<std::remove_cv_t<U>> == BytesKind::Plain ||
-              (ScannedToo && bytes_kind<std::remove_cv_t<U>> == BytesKind::Scanned)))
+             bytes_kind<std::remove_cv_t<U>> >= Least)
   operator U() const noexcept;  // never defined
 };
+
+template <class T, BytesKind Least, std::size_t... Before>
+consteval bool takes_worse_after(std::index_sequence<Before...>) {
+  return requires { T{Repeated<AnyField<T>, Before>{}..., WorseField<T, Least>{}}; };
+}
+
+// Whether any field is `Least` or worse. Where a field is better, brace elision leads the probe to
+// the members of the field, which are better too.
+template <class T, BytesKind Least, std::size_t Flat, std::size_t Before = 0>
+consteval bool has_worse_field() {
+  if constexpr (Before >= Flat) {
+    return false;
+  } else if constexpr (takes_worse_after<T, Least>(std::make_index_sequence<Before>())) {
+    return true;
+  } else {
+    return has_worse_field<T, Least, Flat, Before + field_width<T, Before, Flat>()>();
+  }
+}
 
 consteval BytesKind worst(std::initializer_list<BytesKind> kinds) {
   BytesKind worst = BytesKind::Plain;
@@ -103,16 +122,14 @@ inline constexpr BytesKind kind_by_alignment =
 template <class T>
 consteval BytesKind bytes_kind_of_aggregate() {
   constexpr std::size_t flat = count_flat_fields<T>();
-  if constexpr (flat == unknown_fields) {
-    // Nothing fits a reference member; it is the reason where not even {} does.
-    return takes<T, 0>() || takes<T, most_flat_fields + 1>() ? BytesKind::Scanned : BytesKind::No;
+  if constexpr (may_hold_reference<T>) {
+    return BytesKind::No;
+  } else if constexpr (flat == unknown_fields) {
+    return BytesKind::Scanned;
+  } else if constexpr (!has_worse_field<T, BytesKind::Scanned, flat>()) {
+    return std::is_move_assignable_v<T> ? BytesKind::Plain : BytesKind::Scanned;
   } else {
-    using Indices = std::make_index_sequence<flat>;
-    if constexpr (braces_fit<T, BytesField<T, false>>(Indices())) {
-      return BytesKind::Plain;
-    } else {
-      return braces_fit<T, BytesField<T, true>>(Indices()) ? BytesKind::Scanned : BytesKind::No;
-    }
+    return has_worse_field<T, BytesKind::No, flat>() ? BytesKind::No : BytesKind::Scanned;
   }
 }
 
@@ -174,9 +191,20 @@ consteval BytesKind bytes_kind_of_class() {
   }
 }
 
+// Not an arithmetic type without the compiler's own extensions.
+template <class T>
+inline constexpr bool is_wide_integer = false;
+#if defined(__SIZEOF_INT128__)
+template <>
+inline constexpr bool is_wide_integer<__int128_t> = true;
+template <>
+inline constexpr bool is_wide_integer<__uint128_t> = true;
+#endif
+
 template <class T>
 consteval BytesKind find_bytes_kind() {
-  if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_null_pointer_v<T>) {
+  if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_null_pointer_v<T> ||
+                is_wide_integer<T>) {
     return BytesKind::Plain;
   } else if constexpr (std::is_bounded_array_v<T>) {
     return bytes_kind<std::remove_cv_t<std::remove_extent_t<T>>>;

@@ -44,7 +44,8 @@ inline std::string signal_text(int signal) {
 inline std::string owner_died_text(pid_t pid, const std::string& process,
                                    const std::string& object) {
   return process_text(process, pid) + " died while it held " + object_text(object) +
-         ", and what that guards may be half changed; check it, then call recover() to take it over";
+         ", and what that guards may be half changed; check it, then call recover() to take it "
+         "over";
 }
 
 inline std::string deadlock_text(const std::vector<WaitEdge>& cycle) {
@@ -60,9 +61,9 @@ inline std::string deadlock_text(const std::vector<WaitEdge>& cycle) {
   for (const WaitEdge& edge : cycle) {
     if (&edge != &first) text += ", ";
     text += process_text(edge.process_name, edge.pid);
-    text += &edge == &first ? " asks for "
-                            : " has waited " + duration_text(edge.waiting) + " for ";
-    text += object_text(edge.waits_for) + " held by " + process_text(edge.holder_name, edge.held_by);
+    text += &edge == &first ? " asks for " : " has waited " + duration_text(edge.waiting) + " for ";
+    text +=
+        object_text(edge.waits_for) + " held by " + process_text(edge.holder_name, edge.held_by);
   }
   return text +
          "; nothing was acquired: release what you hold and try again, or take the locks in the "
@@ -107,8 +108,7 @@ inline SystemError::SystemError(int error, std::string phase, const std::string&
       code_(error),
       phase_(std::make_shared<const std::string>(std::move(phase))) {}
 
-inline OutOfMemory::OutOfMemory(std::size_t requested, std::size_t limit,
-                                const std::string& remedy)
+inline OutOfMemory::OutOfMemory(std::size_t requested, std::size_t limit, const std::string& remedy)
     : ProcessError("the family memory is full: a block of " + std::to_string(requested) +
                    " bytes does not fit below its limit of " + std::to_string(limit) + " bytes; " +
                    remedy) {}
@@ -116,8 +116,8 @@ inline OutOfMemory::OutOfMemory(std::size_t requested, std::size_t limit,
 inline OwnerDied::OwnerDied(pid_t pid, std::string process_name, std::string object_name)
     : ProcessError(detail::owner_died_text(pid, process_name, object_name)),
       pid_(pid),
-      names_(std::make_shared<const Names>(
-          Names{std::move(process_name), std::move(object_name)})) {}
+      names_(
+          std::make_shared<const Names>(Names{std::move(process_name), std::move(object_name)})) {}
 
 inline DeadlockError::DeadlockError(std::vector<WaitEdge> cycle)
     : ProcessError(detail::deadlock_text(cycle)),

@@ -128,13 +128,18 @@ consteval std::size_t count_fields_after() {
 template <class T>
 inline constexpr bool has_bases = braces_fit<T, AnyBase<T>>(std::make_index_sequence<1>());
 
+// A field that is a reference needs an initialiser and forbids assignment; probes alone take it
+// for the type that it refers to. True for some harmless aggregates that combine both otherwise.
+template <class T>
+inline constexpr bool may_hold_reference = !std::is_move_assignable_v<T> && !takes<T, 0>();
+
 // Fields of T as structured bindings see them; unknown_fields when they can not be taken apart.
 template <class T>
 consteval std::size_t count_fields() {
   if constexpr (!std::is_aggregate_v<T> || std::is_array_v<T> || std::is_union_v<T>) {
     return unknown_fields;
   } else if constexpr (constexpr std::size_t flat = count_flat_fields<T>();
-                       flat == unknown_fields || has_bases<T>) {
+                       flat == unknown_fields || has_bases<T> || may_hold_reference<T>) {
     return unknown_fields;
   } else {
     constexpr std::size_t fields = count_fields_after<T, 0, flat>();

@@ -5,7 +5,6 @@
 // its initialisation is part of loading the binary, in the worker as everywhere.
 #pragma once
 
-#include <concepts>
 #include <exception>
 #include <memory>
 #include <string>
@@ -14,12 +13,21 @@
 
 #include "procession/detail/codec.hpp"
 #include "procession/detail/exceptions.hpp"
+#include "procession/detail/remote_info.hpp"
+#include "procession/detail/shippable.hpp"
+#include "procession/detail/stream.hpp"
 
 namespace procession::detail {
 
 template <class E>
 inline constexpr bool made_from_text =
     std::is_constructible_v<E, const std::string&> || std::is_constructible_v<E, const char*>;
+
+// A class that adds only functions to std::exception is the same wherever it is made.
+template <class E>
+inline constexpr bool made_from_nothing =
+    std::is_base_of_v<std::exception, E> &&
+    sizeof(E) == sizeof(std::exception) && std::is_default_constructible_v<E>;
 
 template <class E>
 void encode_registered(Writer& writer) {
@@ -40,6 +48,8 @@ template <class E>
 std::exception_ptr make_registered(Reader&, const std::shared_ptr<const RemoteOrigin>& origin) {
   if constexpr (std::is_constructible_v<E, const std::string&>) {
     return rebuild<E>(origin, origin->what);
+  } else if constexpr (!made_from_text<E>) {
+    return rebuild<E>(origin);
   } else {
     return rebuild<E>(origin, origin->what.c_str());
   }
@@ -53,7 +63,7 @@ struct RegisteredException {
                 "register_exception<E>: E must not derive from RemoteInfo or RemoteError");
   static_assert(std::is_copy_constructible_v<E>,
                 "register_exception<E>: what is thrown in another process must be copyable");
-  static_assert(is_shippable_v<E> || made_from_text<E>,
+  static_assert(shippable_value<E> || made_from_text<E> || made_from_nothing<E>,
                 "register_exception<E>: E must be shippable (give it a serialize function) or "
                 "constructible from a std::string, which will be its what()");
 
@@ -64,7 +74,7 @@ struct RegisteredException {
   };
 
   static constexpr ExceptionType make_node() noexcept {
-    if constexpr (is_shippable_v<E>) {
+    if constexpr (shippable_value<E>) {
       return {typeid(E), rebuilt_type<E>(), nested_type<E>(), &encode_registered<E>,
               &decode_registered<E>};
     } else {

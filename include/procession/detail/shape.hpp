@@ -47,12 +47,6 @@ concept SetLike = requires(T& t) {
   t.emplace_hint(t.end(), std::declval<typename T::key_type>());
 };
 template <class T>
-concept VectorLike = requires(T& t) {
-  t.data();
-  t.capacity();
-  t.push_back(std::declval<typename T::value_type>());
-};
-template <class T>
 concept SequenceLike = requires(T& t) {
   t.begin();
   t.size();
@@ -114,6 +108,26 @@ consteval Shape shape_of_std() {
   }
 }
 
+// An aggregate is made anew with braces around its fields. One with a C array, which no function
+// can return, is made empty and then filled, for which it must allow both.
+template <class T, class... Fields>
+consteval bool can_be_rebuilt(const std::tuple<Fields...>*) {
+  constexpr bool has_array = (std::is_array_v<std::remove_reference_t<Fields>> || ...);
+  return !has_array || (std::is_default_constructible_v<T> &&
+                        (!std::is_const_v<std::remove_all_extents_t<
+                             std::remove_reference_t<Fields>>> && ...));
+}
+
+template <class T>
+consteval Shape shape_of_aggregate() {
+  if constexpr (field_count<T> == unknown_fields) {
+    return Shape::None;
+  } else {
+    return can_be_rebuilt<T>(static_cast<const FieldTypes<T>*>(nullptr)) ? Shape::Aggregate
+                                                                         : Shape::None;
+  }
+}
+
 template <class T>
 consteval Shape shape_of_class() {
   if constexpr (bytes_kind<T> == BytesKind::Plain) {
@@ -132,7 +146,7 @@ consteval Shape shape_of_class() {
   } else if constexpr (bytes_kind<T> == BytesKind::Scanned) {
     return Shape::Scanned;
   } else {
-    return field_count<T> != unknown_fields ? Shape::Aggregate : Shape::None;
+    return shape_of_aggregate<T>();
   }
 }
 

@@ -1,0 +1,89 @@
+// Functions, lambdas and function objects on their way to another process.
+//
+// Pointers travel as (module, offset). A captureless lambda needs no bytes: the other side makes
+// its own. What is a value (an aggregate, a type with serialize(), mp::bind_front) travels as one.
+// Everything else travels as its bytes, after every word has been compared with what is mapped
+// here, so that a capture by reference or of a std::string throws NotShippable.
+//
+// A closure is copied out of the message by its copy constructor, so that the handles it captured
+// count their new copies.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "procession/bind_front.hpp"
+#include "procession/detail/codec.hpp"
+#include "procession/detail/codec_bytes.hpp"
+
+namespace procession::detail {
+
+enum class CallableWay { Nothing, Parts, Value, Bytes };
+
+template <class F>
+consteval CallableWay find_callable_way() {
+  if constexpr (std::is_empty_v<F> && std::is_default_constructible_v<F>) {
+    return CallableWay::Nothing;
+  } else if constexpr (is_bind_front<F>) {
+    return CallableWay::Parts;
+  } else if constexpr (is_closure<F>) {
+    return CallableWay::Bytes;
+  } else {
+    return shippable_value<F> ? CallableWay::Value : CallableWay::Bytes;
+  }
+}
+
+// The bytes are those of a copy, whose padding can be set to zero also where F is not trivially
+// copyable (a captured handle).
+template <class F>
+void encode_closure(Writer& writer, const F& closure) {
+  F copy(closure);
+#if !defined(__clang__)
+  __builtin_clear_padding(&copy);                 // as in clear_padding(), which must not take an F*
+#endif
+  writer.align(wire_alignment<F>);
+  std::byte* room = writer.reserve(sizeof(F));
+  std::memcpy(room, static_cast<const void*>(&copy), sizeof(F));
+  if constexpr (kind_by_alignment<F> != BytesKind::Plain) {
+    scan_callable({room, sizeof(F)}, writer, type_name<F>());
+  }
+}
+
+// REQUIRES: shippable_callable<F>. Throws NotShippable.
+template <class F>
+void encode_callable(Writer& writer, const F& callable) {
+  assert_shippable_callable<F>();
+  constexpr CallableWay way = find_callable_way<F>();
+  if constexpr (!shippable_callable<F>) {
+    return;                                       // the assertion has said why
+  } else if constexpr (way == CallableWay::Parts) {
+    encode_callable(writer, callable.function());
+    encode_value(writer, callable.bound());
+  } else if constexpr (way == CallableWay::Value) {
+    encode_value(writer, callable);
+  } else if constexpr (way == CallableWay::Bytes) {
+    encode_closure(writer, callable);
+  }
+}
+
+// Throws NotShippable when this process has not loaded the module of a function pointer.
+template <class F>
+F decode_callable(Reader& reader) {
+  constexpr CallableWay way = find_callable_way<F>();
+  if constexpr (way == CallableWay::Nothing) {
+    return F();
+  } else if constexpr (way == CallableWay::Parts) {
+    auto function = decode_callable<typename F::Function>(reader);
+    return F(std::move(function), decode_value<typename F::BoundTuple>(reader));
+  } else if constexpr (way == CallableWay::Value) {
+    return decode_value<F>(reader);
+  } else {
+    return copy_from_bytes<F>(reader);
+  }
+}
+
+}  // namespace procession::detail

@@ -1,0 +1,294 @@
+#include "process/child.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <new>
+
+#include "memory/family.hpp"
+#include "memory/heap.hpp"
+#include "memory/sweep.hpp"
+#include "process/fork_server.hpp"
+#include "procession/errors.hpp"
+#include "procession/log.hpp"
+#include "ship/modules.hpp"
+#include "spdlog/logger.h"
+#include "system/cpu.hpp"
+#include "system/daemon_pipe.hpp"
+#include "system/errors.hpp"
+#include "system/proc.hpp"
+
+namespace procession::detail {
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::vector<std::shared_ptr<Child>> children;
+};
+
+Registry& registry() {
+  alignas(Registry) static std::byte storage[sizeof(Registry)];
+  static auto* made = new (storage) Registry;
+  return *made;
+}
+
+void forget_inherited_children() noexcept {
+  new (&registry()) Registry;                    // the children of another process
+  forget_inherited_server();
+}
+
+// Once: at the end of this process its children are settled; in a forked one it has none.
+void prepare_process_layer() {
+  static const bool done = [] {
+    (void)registry();
+    pthread_atfork(nullptr, nullptr, forget_inherited_children);
+    std::atexit([] { settle_children(); });
+    return true;
+  }();
+  (void)done;
+}
+
+void enroll(const std::shared_ptr<Child>& child) {
+  std::lock_guard guard(registry().mutex);
+  registry().children.push_back(child);
+}
+
+void strike(const Child* child) {
+  std::lock_guard guard(registry().mutex);
+  std::erase_if(registry().children, [&](const auto& each) { return each.get() == child; });
+}
+
+// The block at the slot: header, order, target.
+void write_task(std::uint32_t slot, const StartOrder& order, const Task& task, bool spawn) {
+  Writer writer("Process::start", sizeof(TaskHeader));
+  order.write(writer);
+  task.write(writer);
+  const CodeAddress entry = code_address(reinterpret_cast<const void*>(task.entry()));
+  if (!spawn) {
+    require_module(entry, served_modules(), "Process::start");
+    require_modules(writer, served_modules());
+  }
+  const std::size_t bytes = writer.size();
+  void* block = writer.finish();
+  new (block) TaskHeader{entry, bytes};
+  hand_over(block, slot_at(slot).task);
+}
+
+void warn_of_threads(const std::string& name) {
+  const int threads = thread_count();
+  static std::atomic<bool> warned{false};
+  if (threads < 2 || warned.exchange(true)) return;
+  get_logger()->warn(
+      "{} is started with StartMethod::Fork while this process has {} threads: the child has a "
+      "copy of every lock that they hold and none of them to release it; use ForkServer or Spawn",
+      name, threads);
+}
+
+struct Pipe {
+  Descriptor in, out;
+  void make() {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) throw_system_error(errno, "make a pipe");
+    in.reset(ends[0]);
+    out.reset(ends[1]);
+  }
+};
+
+// Tells the child that the parent holds its pidfd; the end of the pipe tells that it is gone.
+struct Gate : Pipe {
+  Gate() { make(); }
+  void open() noexcept {
+    const char go = 1;
+    (void)!write(out.get(), &go, 1);
+  }
+  void pass() noexcept {
+    out.reset();
+    char go = 0;
+    while (read(in.get(), &go, 1) < 0 && errno == EINTR) {
+    }
+    in.reset();
+  }
+};
+
+}  // namespace
+
+int life_pipe_end() {
+  static auto* pipe = new LifePipe;              // for as long as the process lives
+  return pipe->read_end();
+}
+
+std::shared_ptr<Child> Child::start(const std::string& name, StartMethod method, StartOrder order,
+                                    Task& task) {
+  ensure_family();
+  prepare_process_layer();
+  std::shared_ptr<Child> child(new Child);
+  child->name_ = name;
+  child->owner_ = getpid();
+  child->daemon_ = order.daemon;
+  child->served_ = method != StartMethod::Fork;
+  if (child->served_) require_diversion();
+  order.default_method = static_cast<std::uint8_t>(default_start_method());
+  order.report = method == StartMethod::Spawn || !order.cpus.empty() || order.limits.memory ||
+                 order.limits.cpu_time || order.limits.open_files || order.limits.core_dump;
+  Pipe report;
+  if (order.report) report.make();
+  enroll(child);
+  try {
+    child->slot_ = claim_slot(name, order.daemon);
+    child->generation_ = generation_of(child->slot_);
+    if (child->served_) {
+      child->start_served(task, order, method == StartMethod::Spawn, report.out.get());
+    } else {
+      child->start_forked(task, order, report.out.get());
+    }
+    report.out.reset();
+    if (order.report) child->await_report(report.in.get());
+  } catch (...) {
+    strike(child.get());
+    if (child->slot_ != 0) collect_slot(child->slot_, child->generation_);
+    throw;
+  }
+  return child;
+}
+
+void Child::start_served(Task& task, const StartOrder& order, bool spawn, int report) {
+  write_task(slot_, order, task, spawn);
+  ServedProcess made = request_process(spawn, slot_, generation_, daemon_, report);
+  pid_ = made.pid;
+  pidfd_ = std::move(made.pidfd);
+}
+
+void Child::start_forked(Task& task, const StartOrder& order, int report) {
+  warn_of_threads(name_);
+  const int life = life_pipe_end();
+  Gate gate;
+  flush_streams();                               // else the child would write it once more
+  set_next_fork_slot(slot_);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    if (self_index() == 0 || (order.daemon && !die_with(life))) _exit(127);
+    gate.pass();
+    close_stdin();
+    set_report_descriptor(report);
+    obey(order);
+    run_as_child(false, [&task] { task.run(); });
+  }
+  if (pid < 0) throw_system_error(errno, "fork");
+  pid_ = pid;
+  try {
+    pidfd_ = open_pidfd(pid);
+  } catch (...) {
+    ::kill(pid, SIGKILL);
+    while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    throw;
+  }
+  gate.open();
+}
+
+// Until the child says that its start went well or not, or ends without a word: its end of the
+// pipe then closes.
+void Child::await_report(int report) {
+  char word = 0;
+  while (read(report, &word, 1) < 0 && errno == EINTR) {
+  }
+  ProcessSlot& slot = slot_at(slot_);
+  const std::uint32_t outcome = slot.report.load(std::memory_order_acquire);
+  if (outcome == 1) return;
+  wait(std::nullopt);
+  const int error = outcome == 2 ? slot.report_error : ECHILD;
+  const std::string phase = outcome == 2 ? slot.report_phase : "attach";
+  const std::string text = outcome == 2 ? slot.report_text : "it ended before it could say why";
+  collect();
+  throw SystemError(error, phase,
+                    "cannot start " + name_ + ": " + phase + ": " + text + " (" +
+                        error_name(error) + ")");
+}
+
+Child::~Child() = default;
+
+bool Child::foreign() const noexcept { return owner_ != getpid(); }
+
+std::string Child::name() const {
+  std::lock_guard guard(mutex_);
+  return name_;
+}
+
+void Child::set_name(const std::string& name) {
+  std::lock_guard guard(mutex_);
+  name_ = name;
+  if (!record_ && slot_ != 0) copy_text(slot_at(slot_).name, sizeof(ProcessSlot::name), name);
+}
+
+bool Child::ended() const { return pidfd_ended(pidfd_.get()); }
+
+bool Child::wait(std::optional<std::chrono::steady_clock::time_point> deadline) const {
+  return wait_pidfd(pidfd_.get(), deadline);
+}
+
+ExitRecord Child::collect() {
+  std::lock_guard guard(mutex_);
+  if (record_) return *record_;
+  ExitRecord record;
+  ProcessSlot& slot = slot_at(slot_);
+  if (served_) {
+    // The server reaps by itself, but may not have got to it yet.
+    if (slot.ended.load(std::memory_order_acquire) == 0) (void)request_reap(slot_, generation_);
+    if (slot.ended.load(std::memory_order_acquire) != 0) {
+      record.status = slot.wait_status;
+      record.user_time = std::chrono::nanoseconds(slot.user_ns);
+      record.system_time = std::chrono::nanoseconds(slot.system_ns);
+      record.peak_memory = slot.peak_bytes;
+    } else {                                     // the server was killed
+      record.status = exit_status_from_pidfd(pidfd_.get()).value_or(slot.own_status);
+    }
+  } else if (const ReapOutcome outcome = reap(pidfd_.get(), true, record);
+             outcome == ReapOutcome::NotOurs) {
+    record.status = slot.own_status;             // SIGCHLD ignored, and a kernel before 6.15
+  }
+  collect_slot(slot_, generation_);
+  record_ = record;
+  strike(this);
+  return record;
+}
+
+void Child::end_daemon() {
+  signal(SIGTERM);
+  if (!wait(std::chrono::steady_clock::now() + std::chrono::seconds(1))) signal(SIGKILL);
+  wait(std::nullopt);
+  collect();
+}
+
+std::vector<std::shared_ptr<Child>> all_children() {
+  std::lock_guard guard(registry().mutex);
+  return registry().children;
+}
+
+void settle_children() noexcept {
+  try {
+    const auto children = all_children();
+    for (const auto& child : children) {
+      if (child->daemon() && child->pidfd() >= 0) child->signal(SIGTERM);
+    }
+    for (const auto& child : children) {
+      if (child->pidfd() < 0) continue;
+      if (child->daemon()) {
+        child->end_daemon();
+      } else {
+        child->wait(std::nullopt);
+        child->collect();
+      }
+    }
+  } catch (const std::exception& error) {
+    std::cerr << "procession: at the end of the process: " << error.what() << '\n';
+  }
+}
+
+}  // namespace procession::detail

@@ -1,0 +1,108 @@
+// One child of this process, as this process keeps it, and the list of all of them.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "procession/detail/task.hpp"
+#include "procession/types.hpp"
+#include "process/start_order.hpp"
+#include "system/descriptor.hpp"
+#include "system/process.hpp"
+
+namespace procession::detail {
+
+// Thread-safe. Belongs to the process that started it: a forked copy is inert.
+class Child {
+ public:
+  // Makes the process: it runs `task`. Throws NotShippable, SystemError, OutOfMemory, and then
+  // nothing is left of it.
+  static std::shared_ptr<Child> start(const std::string& name, StartMethod method,
+                                      StartOrder order, Task& task);
+  ~Child();                                      // neither waits nor kills
+
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  [[nodiscard]] bool daemon() const noexcept { return daemon_; }
+  [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
+  [[nodiscard]] std::uint32_t slot() const noexcept { return slot_; }
+  [[nodiscard]] std::string name() const;
+  void set_name(const std::string& name);
+
+  [[nodiscard]] bool ended() const;
+  // False: still running at the deadline.
+  bool wait(std::optional<std::chrono::steady_clock::time_point> deadline) const;
+  // REQUIRES: ended(). What became of it; the first call takes it from the kernel and returns
+  // what it held to the family.
+  ExitRecord collect();
+  bool signal(int number) const { return send_signal(pidfd_.get(), number); }
+  // SIGTERM; SIGKILL should it not heed that; waits and collects.
+  void end_daemon();
+
+  // Neither started by this process nor by a copy of it: the caller was forked since.
+  [[nodiscard]] bool foreign() const noexcept;
+
+ private:
+  Child() = default;
+  void start_forked(Task& task, const StartOrder& order, int report);
+  void start_served(Task& task, const StartOrder& order, bool spawn, int report);
+  void await_report(int report);                 // throws if the start failed
+
+  mutable std::mutex mutex_;
+  std::string name_;
+  pid_t owner_ = 0;
+  pid_t pid_ = 0;
+  bool daemon_ = false;
+  bool served_ = false;                          // the fork server is its parent
+  std::uint32_t slot_ = 0;
+  std::uint32_t generation_ = 0;
+  Descriptor pidfd_;
+  std::optional<ExitRecord> record_;
+};
+
+// The children that have not been collected. Empty in a process that was forked.
+std::vector<std::shared_ptr<Child>> all_children();
+
+// What every process does at its end: daemon children are terminated, others joined.
+void settle_children() noexcept;
+
+// Who this process is.
+const std::string& identity() noexcept;
+std::string next_child_name(std::string* identity);
+void set_identity(const std::string& identity);
+
+StartMethod default_start_method() noexcept;     // counts as a use
+void set_inherited_start_method(StartMethod method) noexcept;
+
+// Runs the body as the target of a child and exits; see API: exit codes, uncaught exceptions,
+// flushing, the parent's atexit handlers. `fresh`: this process was executed and may run its own.
+[[noreturn]] void run_as_child(bool fresh, const std::function<void()>& body);
+
+// In the child: brings limits, affinity and environment into force, reports, and runs what the
+// block at the slot says.
+[[noreturn]] void run_received_task(bool fresh);
+// Applies the order; on failure reports to the parent and exits.
+void obey(const StartOrder& order);
+
+// Where obey() tells the parent; closed by it.
+void set_report_descriptor(int descriptor) noexcept;
+
+// Null device as standard input.
+void close_stdin() noexcept;
+void flush_streams() noexcept;
+
+// The write end stays here, children die with it.
+int life_pipe_end();
+
+// True once main() can divert a child (procession/main.hpp).
+[[nodiscard]] bool diverts() noexcept;
+// Throws StateError, or in an undiverted child ends it with a sentence.
+void require_diversion();
+
+}  // namespace procession::detail

@@ -1,0 +1,198 @@
+// The child's side of a start.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <string>
+
+#include "memory/family.hpp"
+#include "process/child.hpp"
+#include "process/fork_server.hpp"
+#include "procession/detail/exceptions.hpp"
+#include "procession/errors.hpp"
+#include "system/cpu.hpp"
+#include "system/daemon_pipe.hpp"
+#include "system/errors.hpp"
+#include "system/stack_trace.hpp"
+
+extern "C" void __gcov_dump() __attribute__((weak));
+
+namespace procession::detail {
+namespace {
+
+void limit(int resource, rlim_t soft, rlim_t hard, const char* phase) {
+  rlimit current{};
+  getrlimit(static_cast<__rlimit_resource>(resource), &current);
+  const rlimit wanted{soft, hard < current.rlim_max ? hard : std::max(current.rlim_max, soft)};
+  if (setrlimit(static_cast<__rlimit_resource>(resource), &wanted) != 0) {
+    throw SystemError(errno, phase, std::strerror(errno));
+  }
+}
+
+void apply(const Limits& limits) {
+  // RLIMIT_DATA counts what is private to the process; the family memory is not.
+  if (limits.memory) limit(RLIMIT_DATA, *limits.memory, *limits.memory, "limit memory");
+  if (limits.core_dump) limit(RLIMIT_CORE, *limits.core_dump, *limits.core_dump, "limit core_dump");
+  if (limits.cpu_time) {
+    const auto seconds = static_cast<rlim_t>(limits.cpu_time->count());
+    limit(RLIMIT_CPU, seconds, seconds + 1, "limit cpu_time");
+  }
+  if (limits.open_files) {
+    const auto files = static_cast<rlim_t>(*limits.open_files);
+    limit(RLIMIT_NOFILE, files, files, "limit open_files");
+  }
+}
+
+int report_descriptor = -1;
+
+void report(std::uint32_t outcome, int error, const std::string& phase, const std::string& text) {
+  ProcessSlot& slot = self();
+  slot.report_error = error;
+  copy_text(slot.report_phase, sizeof slot.report_phase, phase);
+  copy_text(slot.report_text, sizeof slot.report_text, text);
+  slot.report.store(outcome, std::memory_order_release);
+  if (report_descriptor < 0) return;
+  (void)!write(report_descriptor, "r", 1);
+  close(report_descriptor);
+  report_descriptor = -1;
+}
+
+void report_uncaught(const ThrowSite& site) {
+  const std::string text = std::string(self().name) + " (pid " + std::to_string(getpid()) +
+                           ") ended by an uncaught exception: " + describe_current_exception() +
+                           '\n' + render_stack(site.stack(), 32);
+  std::fflush(stdout);
+  (void)!write(STDERR_FILENO, text.data(), text.size());
+}
+
+// The last of the handlers registered in this process: those that a forked copy has inherited
+// are its parent's, and come after it.
+void leave(int status, void*) {
+  settle_children();
+  flush_streams();
+  if (self_index() != 0) self().own_status = (status & 0xff) << 8;
+  if (__gcov_dump != nullptr) __gcov_dump();
+  _exit(status & 0xff);
+}
+
+}  // namespace
+
+void flush_streams() noexcept {
+  std::cout.flush();
+  std::clog.flush();
+  std::cerr.flush();
+  std::fflush(nullptr);
+}
+
+void set_report_descriptor(int descriptor) noexcept { report_descriptor = descriptor; }
+
+void close_stdin() noexcept {
+  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null < 0) {
+    close(STDIN_FILENO);
+    return;
+  }
+  if (null != STDIN_FILENO) {
+    dup2(null, STDIN_FILENO);
+    close(null);
+  }
+}
+
+void obey(const StartOrder& order) {
+  try {
+    set_identity(order.identity);
+    set_inherited_start_method(static_cast<StartMethod>(order.default_method));
+    for (const auto& [name, value] : order.environment) setenv(name.c_str(), value.c_str(), 1);
+    if (!order.cpus.empty()) set_affinity(order.cpus);
+    apply(order.limits);
+    if (order.report) report(1, 0, "", "");
+  } catch (const SystemError& error) {
+    report(2, error.code(), error.phase(), error.what());
+    _exit(127);
+  } catch (const std::exception& error) {
+    report(2, EINVAL, "options", error.what());
+    _exit(127);
+  }
+}
+
+void run_as_child(bool fresh, const std::function<void()>& body) {
+  if (!fresh) on_exit(leave, nullptr);
+  int status = 0;
+  ThrowSite site;
+  try {
+    call_watching_throws([](void* f) { (*static_cast<const std::function<void()>*>(f))(); },
+                         const_cast<std::function<void()>*>(&body), site);
+  } catch (...) {
+    report_uncaught(site);
+    status = 1;
+  }
+  std::exit(status);
+}
+
+void run_received_task(bool fresh) {
+  ProcessSlot& slot = self();
+  auto* block = static_cast<std::byte*>(slot.task.load(std::memory_order_acquire));
+  const TaskHeader header = *reinterpret_cast<TaskHeader*>(block);
+  Reader reader(block, header.bytes, sizeof(TaskHeader));
+  StartOrder order;
+  TaskEntry entry = nullptr;
+  try {
+    order = StartOrder::read(reader);
+    entry = reinterpret_cast<TaskEntry>(resolve(header.entry));
+    if (entry == nullptr) throw NotShippable("the target is in a module that it has not loaded");
+  } catch (const std::exception& error) {
+    report(2, ENOEXEC, "target", error.what());
+    _exit(127);
+  }
+  obey(order);
+  run_as_child(fresh, [&] { entry(reader); });
+}
+
+}  // namespace procession::detail
+
+namespace procession {
+
+namespace {
+std::atomic<bool> main_diverts{false};
+}
+
+void divert_main() {
+  main_diverts.store(true, std::memory_order_release);
+  const detail::Inheritance* inherited = detail::inheritance();
+  if (inherited == nullptr) return;
+  detail::ensure_family();
+  if (inherited->channel >= 0) detail::serve(inherited->channel, inherited->life);
+  if (inherited->life >= 0) {
+    if (!detail::die_with(inherited->life)) _exit(127);
+    close(inherited->life);
+  }
+  detail::set_report_descriptor(inherited->report);
+  detail::run_received_task(true);
+}
+
+namespace detail {
+
+bool diverts() noexcept { return main_diverts.load(std::memory_order_acquire); }
+
+void require_diversion() {
+  if (diverts()) return;
+  if (inheritance() != nullptr) {
+    std::fputs("procession: a process that the library executed has reached the program's own "
+               "code: main() is not diverted, or a Process or Pool is started during static "
+               "initialisation; link procession::procession into the executable, or call "
+               "procession::divert_main() first in main()\n", stderr);
+    std::_Exit(126);
+  }
+  throw StateError("a process is started by fork server or spawn before main() can divert it: "
+                   "link procession::procession into the executable (it wraps main), or call "
+                   "procession::divert_main() first in main(), and start processes only after "
+                   "that; StartMethod::Fork works without");
+}
+
+}  // namespace detail
+}  // namespace procession

@@ -1,0 +1,60 @@
+#include "procession/detail/codec.hpp"
+
+#include <string>
+
+#include "procession/errors.hpp"
+#include "ship/exceptions.hpp"
+
+namespace procession::detail {
+
+void write_size(Writer& writer, std::size_t size) {
+  const std::uint64_t wire = size;
+  writer.align(alignof(std::uint64_t));
+  writer.write(&wire, sizeof wire);
+}
+
+std::size_t read_size(Reader& reader, std::size_t least) {
+  std::uint64_t size = 0;
+  reader.align(alignof(std::uint64_t));
+  std::memcpy(&size, reader.take(sizeof size), sizeof size);
+  if (size > reader.left() / least) {
+    throw ProcessError("a message names " + std::to_string(size) + " elements, but only " +
+                       std::to_string(reader.left()) +
+                       " bytes of it are left; sender and receiver were built from different "
+                       "code, or the message is damaged");
+  }
+  return static_cast<std::size_t>(size);
+}
+
+void throw_corrupt(std::string_view type) {
+  throw ProcessError("a message holds no valid " + std::string(type) +
+                     " where one is expected; sender and receiver were built from different code, "
+                     "or the message is damaged");
+}
+
+void throw_sliced(std::string_view call, std::string_view declared, const std::type_info& actual) {
+  throw NotShippable(std::string(call) + ": a smart pointer to " + std::string(declared) +
+                     " holds an object of the derived class " + readable_type(actual) +
+                     ", of which only the base would arrive; use a std::variant of the classes");
+}
+
+void throw_valueless(std::string_view call, std::string_view type) {
+  throw NotShippable(std::string(call) + ": the " + std::string(type) +
+                     " has lost its value to an exception; assign one before sending it");
+}
+
+void write_handle(Writer& writer, Object* object) {
+  writer.align(alignof(Object*));
+  writer.write(&object, sizeof object);
+  if (object != nullptr) writer.add_handle(object);
+}
+
+Object* read_handle(Reader& reader) {
+  Object* object = nullptr;
+  reader.align(alignof(Object*));
+  std::memcpy(&object, reader.take(sizeof object), sizeof object);
+  if (object != nullptr && object_at(object) != object) throw_corrupt("handle");
+  return object;
+}
+
+}  // namespace procession::detail
