@@ -53,12 +53,10 @@ std::array<Bin, class_bytes.size()>& bins() {
   return *made;
 }
 
-Slab* make_slab(std::size_t cls) {
-  const std::uint32_t bytes = class_bytes[cls];
-  const std::size_t pages = slab_pages(bytes);
-  const std::size_t page = take_pages(pages);
-  auto* slab = static_cast<Slab*>(page_address(page));
-  const std::size_t room = pages * page_bytes;
+void prepare_slab(void* begin, const PageRun& run) noexcept {
+  auto* slab = static_cast<Slab*>(begin);
+  const std::uint32_t bytes = class_bytes[run.size_class];
+  const std::size_t room = run.pages * page_bytes;
   const auto most = static_cast<std::uint32_t>(room / bytes);
   const std::uint32_t words = (most + 63) / 64;
   // The memory after the header shall be 64-byte aligned: begin 16 bytes before such a place.
@@ -73,10 +71,22 @@ Slab* make_slab(std::size_t cls) {
     slab->free[w].store(left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1,
                         std::memory_order_relaxed);
   }
-  const PageRun run{PageKind::Slab, static_cast<std::uint8_t>(cls), self_index(),
-                    static_cast<std::uint32_t>(pages)};
-  page_word(page).store(run.word(), std::memory_order_release);
-  return slab;
+}
+
+void clear_header(void* block, BlockKind kind) noexcept {
+  auto& header = header_of(block);
+  header.references.store(nullptr, std::memory_order_relaxed);
+  header.word().store(BlockHeader::pack(0, kind), std::memory_order_release);
+}
+
+void prepare_large(void* begin, const PageRun&) noexcept {
+  clear_header(static_cast<std::byte*>(begin) + large_offset, BlockKind::Plain);
+}
+
+Slab* make_slab(std::size_t cls) {
+  return static_cast<Slab*>(
+      page_address(take_pages(PageKind::Slab, static_cast<std::uint8_t>(cls),
+                              slab_pages(class_bytes[cls]), prepare_slab)));
 }
 
 void add_slab(Bin& bin, std::size_t cls) {
@@ -114,12 +124,6 @@ void search(Bin& bin, std::size_t cls) {
   }
 }
 
-void clear_header(void* block, BlockKind kind) noexcept {
-  auto& header = header_of(block);
-  header.references.store(nullptr, std::memory_order_relaxed);
-  header.word().store(BlockHeader::pack(0, kind), std::memory_order_release);
-}
-
 void* take_small(std::size_t cls, BlockKind kind) {
   Bin& bin = bins()[cls];
   std::lock_guard guard(bin.mutex);
@@ -146,7 +150,8 @@ void* take_small(std::size_t cls, BlockKind kind) {
 
 void* take_large(std::size_t bytes, BlockKind kind) {
   if (bytes > family_reserve) bytes = family_reserve;  // refused below with the right sentence
-  const std::size_t page = take_pages((bytes + large_offset + page_bytes - 1) / page_bytes);
+  const std::size_t pages = (bytes + large_offset + page_bytes - 1) / page_bytes;
+  const std::size_t page = take_pages(PageKind::Large, 0, pages, prepare_large);
   void* block = static_cast<std::byte*>(page_address(page)) + large_offset;
   clear_header(block, kind);
   return block;

@@ -43,7 +43,7 @@ std::size_t merge_free(std::size_t page, std::size_t top) noexcept {
         PageRun::from(page_word(page + length).load(std::memory_order_relaxed));
     if (next.kind != PageKind::Free) break;
     if (header.hint.load(std::memory_order_relaxed) == page + length) {
-      header.hint.store(page, std::memory_order_release);  // invariant 4, before the merge
+      header.hint.store(page, std::memory_order_release);  // invariant 5, before the merge
     }
     length += next.pages;
     page_word(page).store(free_run(length).word(), std::memory_order_release);
@@ -52,9 +52,9 @@ std::size_t merge_free(std::size_t page, std::size_t top) noexcept {
 }
 
 // REQUIRES: page_mutex. Page number + 1, or 0 when there is no room.
-std::size_t find_and_take(std::size_t pages) noexcept {
+std::size_t find_and_take(const PageRun& mine, PreparePages prepare) noexcept {
   auto& header = family();
-  const PageRun mine{PageKind::Large, 0, self_index(), static_cast<std::uint32_t>(pages)};
+  const std::size_t pages = mine.pages;
   const std::size_t top = header.top.load(std::memory_order_acquire);
   bool below_hint_is_full = true;
   for (std::size_t page = header.hint.load(std::memory_order_acquire); page < top;) {
@@ -68,6 +68,7 @@ std::size_t find_and_take(std::size_t pages) noexcept {
           page_word(page + pages).store(free_run(length - pages).word(),
                                         std::memory_order_release);
         }
+        prepare(page_address(page), mine);
         page_word(page).store(mine.word(), std::memory_order_release);
         if (below_hint_is_full) header.hint.store(page + pages, std::memory_order_release);
         header.dirty_free -= header.dirty_free < pages ? header.dirty_free : pages;
@@ -81,6 +82,7 @@ std::size_t find_and_take(std::size_t pages) noexcept {
   }
   if (top + pages > header.pages) return 0;
   describe_inside(top, pages);
+  prepare(page_address(top), mine);
   page_word(top).store(mine.word(), std::memory_order_release);
   header.top.store(top + pages, std::memory_order_release);
   return top + 1;
@@ -107,12 +109,14 @@ FoundRun find_run(const void* address) noexcept {
   return {page, run};
 }
 
-std::size_t take_pages(std::size_t pages) {
+std::size_t take_pages(PageKind kind, std::uint8_t size_class, std::size_t pages,
+                       PreparePages prepare) {
   auto& header = family();
+  const PageRun mine{kind, size_class, self_index(), static_cast<std::uint32_t>(pages)};
   for (bool swept = false;; swept = true) {
     if (pages < header.pages) {
       RobustGuard guard(header.page_mutex);
-      if (const std::size_t found = find_and_take(pages); found != 0) return found - 1;
+      if (const std::size_t found = find_and_take(mine, prepare); found != 0) return found - 1;
     }
     // What the dead still hold is the last reserve.
     if (swept || !sweep_dead_processes()) break;
@@ -132,7 +136,7 @@ void give_pages(std::size_t page) noexcept {
   RobustGuard guard(header.page_mutex);
   if (!give_back) header.dirty_free += pages;
   if (page < header.hint.load(std::memory_order_relaxed)) {
-    header.hint.store(page, std::memory_order_release);  // invariant 4, before the run is free
+    header.hint.store(page, std::memory_order_release);  // invariant 5, before the run is free
   }
   page_word(page).store(free_run(pages).word(), std::memory_order_release);
 }

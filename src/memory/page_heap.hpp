@@ -7,8 +7,9 @@
 //   1. Below `top`, runs follow each other without gap; at and above `top` nothing is used.
 //   2. The first word of a run changes only under page_mutex, but for its owner and its kind
 //      (Slab or Large), which its owner, or the sweeper of a dead owner, may store.
-//   3. Words inside a Slab or Large run say Inside. Words inside a Free run mean nothing.
-//   4. `hint` is the first page of a run, and no free run begins below it.
+//   3. What a run begins with (a Slab, a BlockHeader) is whole before its first word says so.
+//   4. Words inside a Slab or Large run say Inside. Words inside a Free run mean nothing.
+//   5. `hint` is the first page of a run, and no free run begins below it.
 // The single stores: take from a free run: the run's first word (the rest of it was described
 // before); take at the end: `top`; give back: the first word; merge two free runs: the first's.
 // A holder of page_mutex that dies between two of them leaves nothing to repair.
@@ -52,8 +53,12 @@ struct FoundRun {
 };
 [[nodiscard]] FoundRun find_run(const void* address) noexcept;
 
-// A run of `pages` as a Large run of this process. Throws OutOfMemory.
-[[nodiscard]] std::size_t take_pages(std::size_t pages);
+// Writes what must be there before anybody can find the run.
+using PreparePages = void (*)(void* begin, const PageRun& run) noexcept;
+
+// A run as described, its owner this process. Throws OutOfMemory.
+[[nodiscard]] std::size_t take_pages(PageKind kind, std::uint8_t size_class, std::size_t pages,
+                                     PreparePages prepare);
 void give_pages(std::size_t page) noexcept;
 
 // Calls visit(page, run) for every run in use. The visitor must not take or give pages.

@@ -55,6 +55,24 @@ struct Constants {
   const long a;
   const double b;
 };
+class NeedsValue {
+ public:
+  explicit NeedsValue(long* p) : pointer_(p) {}
+
+ private:
+  long* pointer_;
+};
+struct BehindOther {
+  int* pointer;
+  long array[3];
+  NeedsValue value;
+};
+struct ArrayBeforeOther {
+  long array[3];
+  std::string text;
+  NeedsValue values[2];
+  NeedsValue value;
+};
 struct Wide {
   long a[100];
   long b[300];
@@ -97,7 +115,9 @@ TEST(Shippable, PointerMembersAreFoundAtCompileTime) {
   static_assert(all_values<HasFunction>, "function pointers travel, but not as bytes");
   static_assert(shape_of<HasFunction> == Shape::Aggregate);
   static_assert(bytes_kind<FirstOfTwo> == BytesKind::No);
+  static_assert(no_values<BehindOther>);
   static_assert(all_values<Constants>);
+  static_assert(field_count<BehindOther> == 3 && field_count<ArrayBeforeOther> == 4);
   static_assert(shape_of<Wide> == Shape::Scanned, "too wide to be seen");
   static_assert(shape_of<Either> == Shape::Scanned && shape_of<HasEither> == Shape::Scanned);
 }

@@ -85,9 +85,12 @@ struct WorseField {
   operator U() const noexcept;  // never defined
 };
 
-template <class T, BytesKind Least, std::size_t... Before>
-consteval bool takes_worse_after(std::index_sequence<Before...>) {
-  return requires { T{Repeated<AnyField<T>, Before>{}..., WorseField<T, Least>{}}; };
+template <class T, BytesKind Least, std::size_t... Before, std::size_t... After>
+consteval bool takes_worse(std::index_sequence<Before...>, std::index_sequence<After...>) {
+  using Any = AnyField<T>;
+  return requires {
+    T{Repeated<Any, Before>{}..., WorseField<T, Least>{}, Repeated<Any, After>{}...};
+  };
 }
 
 // Whether any field is `Least` or worse. Where a field is better, brace elision leads the probe to
@@ -96,7 +99,8 @@ template <class T, BytesKind Least, std::size_t Flat, std::size_t Before = 0>
 consteval bool has_worse_field() {
   if constexpr (Before >= Flat) {
     return false;
-  } else if constexpr (takes_worse_after<T, Least>(std::make_index_sequence<Before>())) {
+  } else if constexpr (takes_worse<T, Least>(std::make_index_sequence<Before>(),
+                                              std::make_index_sequence<Flat - Before - 1>())) {
     return true;
   } else {
     return has_worse_field<T, Least, Flat, Before + field_width<T, Before, Flat>()>();

@@ -102,17 +102,27 @@ consteval std::size_t count_flat_fields() {
   }
 }
 
-// Initialisers that the field after `Before` flat ones takes: 1, or the elements of an array.
-template <class T, std::size_t Before, std::size_t Flat, std::size_t Guess = Flat - Before>
-consteval std::size_t field_width() {
-  if constexpr (Guess <= 1 || !takes_nested<T, Before, 2, 0>()) {
+// Initialisers that the field after `Before` flat ones takes: 1, or the elements of an array. All
+// other fields are initialised too, for they may have to be. A field with braces of its own before
+// all the rest is no array: an array would have taken some of the rest.
+template <class T, std::size_t Before, std::size_t Flat, std::size_t Guess>
+consteval std::size_t guess_field_width() {
+  if constexpr (Guess <= 1) {
     return 1;
-  } else if constexpr (Guess == Flat - Before && takes_nested<T, Before, 2, Guess - 1>()) {
-    return 1;                                     // a class that {p, p} initialises
-  } else if constexpr (takes_nested<T, Before, Guess, 0>()) {
-    return Guess;
+  } else if constexpr (takes_nested<T, Before, Guess, Flat - Before - Guess>()) {
+    return takes_nested<T, Before, Guess, Flat - Before - 1>() ? 1 : Guess;
   } else {
-    return field_width<T, Before, Flat, Guess - 1>();
+    return guess_field_width<T, Before, Flat, Guess - 1>();
+  }
+}
+
+template <class T, std::size_t Before, std::size_t Flat>
+consteval std::size_t field_width() {
+  if constexpr (Flat - Before <= 1 || takes_nested<T, Before, 1, Flat - Before - 1>() ||
+                takes_nested<T, Before, 2, Flat - Before - 1>()) {
+    return 1;
+  } else {
+    return guess_field_width<T, Before, Flat, Flat - Before>();
   }
 }
 

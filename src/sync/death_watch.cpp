@@ -1,0 +1,134 @@
+#include "sync/death_watch.hpp"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <climits>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "sync/lock_core.hpp"
+#include "sync/lock_report.hpp"
+#include "sync/thread_table.hpp"
+#include "system/errors.hpp"
+#include "system/futex.hpp"
+
+namespace procession::detail {
+namespace {
+
+struct Wait {
+  LockCore* core;
+  const Object* named;
+};
+
+// Of this process. An entry: that owner is being watched; its waits may be none.
+struct Watches {
+  std::uint32_t epoch;
+  Watches* inherited;                            // the parent's, before a fork; never used again
+  std::mutex mutex{};
+  std::map<std::uint64_t, std::vector<Wait>> of_owner{};
+};
+
+// A child of a fork has none of its parent's threads and must not trust its parent's mutex.
+Watches& watches() {
+  static constinit std::atomic<Watches*> current{nullptr};
+  const std::uint32_t epoch = this_thread().epoch;
+  Watches* known = current.load(std::memory_order_acquire);
+  while (known == nullptr || known->epoch != epoch) {
+    auto* fresh = new Watches{epoch, known};
+    if (current.compare_exchange_strong(known, fresh, std::memory_order_acq_rel)) return *fresh;
+    delete fresh;
+  }
+  return *known;
+}
+
+struct Order {
+  Watches* home;
+  std::uint64_t owner;
+};
+
+void await_end(std::uint64_t word) {
+  const Owner owner = Owner::from(word);
+  ThreadSlot& slot = thread_slot(owner.slot);
+  auto& token = *reinterpret_cast<std::atomic<std::uint32_t>*>(slot.life.word());
+  for (;;) {
+    std::uint32_t alive = token.load(std::memory_order_acquire);
+    if (owner_is_dead(slot, owner.generation)) break;
+    if ((alive & FUTEX_WAITERS) != 0 || token.compare_exchange_strong(alive, alive | FUTEX_WAITERS))
+      futex_wait(token, alive | FUTEX_WAITERS);
+  }
+  futex_wake(token, INT_MAX);                    // the kernel wakes one; the others are told by it
+}
+
+void* watch_owner(void* argument) {
+  const Order order = *static_cast<Order*>(argument);
+  delete static_cast<Order*>(argument);
+  await_end(order.owner);
+  std::lock_guard guard(order.home->mutex);
+  for (const Wait& wait : order.home->of_owner[order.owner]) {
+    const std::uint64_t word = wait.core->word.load(std::memory_order_acquire);
+    if ((word & owner_bits) == order.owner && (word & poisoned_bit) == 0 &&
+        settle_death(*wait.core, word) && wait.core->on_death == OwnerDeath::Release) {
+      log_passed_on(word, *wait.named);
+    }
+    futex_wake(futex_of(*wait.core), INT_MAX);
+  }
+  order.home->of_owner.erase(order.owner);
+  return nullptr;
+}
+
+// No signal of the program is handled there.
+void start_watching(Watches& home, std::uint64_t owner) {
+  auto* order = new Order{&home, owner};
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  const int error = pthread_create(&thread, &attributes, watch_owner, order);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  if (error == 0) return;
+  delete order;
+  throw_system_error(error, "start a thread that watches the owner of a lock");
+}
+
+}  // namespace
+
+DeathWatch::DeathWatch(LockCore& core, const Object& named, std::uint64_t word, bool wanted)
+    : core_(core) {
+  if (!wanted) return;
+  Watches& home = watches();
+  std::lock_guard guard(home.mutex);
+  const std::uint64_t owner = word & owner_bits;
+  const auto [at, fresh] = home.of_owner.try_emplace(owner);
+  at->second.push_back({&core, &named});
+  owner_ = owner;
+  if (!fresh) return;
+  try {
+    start_watching(home, owner);
+  } catch (...) {
+    home.of_owner.erase(at);
+    throw;
+  }
+}
+
+DeathWatch::~DeathWatch() {
+  if (owner_ == 0) return;
+  Watches& home = watches();
+  std::lock_guard guard(home.mutex);
+  const auto at = home.of_owner.find(owner_);
+  if (at == home.of_owner.end()) return;         // the owner has ended
+  auto& waits = at->second;
+  const auto mine = std::find_if(waits.begin(), waits.end(),
+                                 [&](const Wait& wait) { return wait.core == &core_; });
+  if (mine != waits.end()) waits.erase(mine);
+}
+
+}  // namespace procession::detail

@@ -1,0 +1,28 @@
+// Inside of the lock core, for its neighbours in this folder.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstdint>
+
+#include "procession/detail/lock_core.hpp"
+
+namespace procession::detail {
+
+// The low half of the word is the futex. Bits 30 and 31 stand where the kernel has them in its
+// robust futexes; above them is the owner's generation.
+inline constexpr std::uint64_t waiters_bit = std::uint64_t{1} << 31;
+inline constexpr std::uint64_t poisoned_bit = std::uint64_t{1} << 30;
+
+inline constexpr std::uint64_t owner_bits = ~(waiters_bit | poisoned_bit);
+
+inline const std::atomic<std::uint32_t>& futex_of(const LockCore& core) noexcept {
+  static_assert(sizeof(core.word) == 8 && std::endian::native == std::endian::little);
+  return *reinterpret_cast<const std::atomic<std::uint32_t>*>(&core.word);
+}
+
+// Makes the death of the owner that `word` names known. True: it was this call that did; then
+// everybody who sleeps on the futex must be woken. REQUIRES: that owner is dead; on duty.
+bool settle_death(LockCore& core, std::uint64_t word) noexcept;
+
+}  // namespace procession::detail

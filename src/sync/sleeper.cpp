@@ -1,0 +1,145 @@
+#include "sync/sleeper.hpp"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <ctime>
+
+#include "system/errors.hpp"
+
+namespace procession::detail {
+namespace {
+
+constinit std::atomic<bool> single_word{false};
+
+std::atomic<std::uint32_t>& token_word(ThreadSlot& slot) noexcept {
+  return *reinterpret_cast<std::atomic<std::uint32_t>*>(slot.life.word());
+}
+
+// The kernel's struct futex_waitv and its flags. futex_wait_any() does not serve: here it matters
+// which word woke us, and some words are only compared.
+struct KernelWaitWord {
+  std::uint64_t value;
+  std::uint64_t address;
+  std::uint32_t flags;
+  std::uint32_t reserved;
+};
+constexpr long sys_futex_waitv = 449;            // the same number on every architecture
+constexpr std::uint32_t listen = 2;              // FUTEX_32, shared between processes
+// A private futex is another one than the shared futex at its address: nobody ever wakes it.
+constexpr std::uint32_t compare_only = listen | FUTEX_PRIVATE_FLAG;
+
+class WaitList {
+ public:
+  std::size_t add(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                  std::uint32_t flags) noexcept {
+    words_[count_] = {expected, reinterpret_cast<std::uintptr_t>(&word), flags, 0};
+    return count_++;
+  }
+  // The index of the last word of the list that was woken, -1 if none was, -2 at the deadline.
+  int wait(Deadline deadline) {
+    std::timespec until{};
+    if (deadline) {
+      const auto since_boot = deadline->time_since_epoch();
+      const auto seconds = std::chrono::floor<std::chrono::seconds>(since_boot);
+      until = {static_cast<std::time_t>(seconds.count()),
+               static_cast<long>(std::chrono::nanoseconds(since_boot - seconds).count())};
+      if (until.tv_sec < 0) until = {0, 0};
+    }
+    for (;;) {
+      const long woken = syscall(sys_futex_waitv, words_.data(), count_, 0,
+                                 deadline ? &until : nullptr, CLOCK_MONOTONIC);
+      if (woken >= 0) return static_cast<int>(woken);
+      if (errno == EAGAIN) return -1;
+      if (errno == ETIMEDOUT) return -2;
+      if (errno != EINTR) throw_system_error(errno, "wait on futexes");
+    }
+  }
+
+ private:
+  std::array<KernelWaitWord, 8> words_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace
+
+bool can_listen_to_many() noexcept {
+  return have_futex_waitv() && !single_word.load(std::memory_order_relaxed);
+}
+
+void pretend_single_word_kernel() noexcept { single_word.store(true); }
+
+void Sleeper::set_pending(robust_list* entry) noexcept {
+  // Read by the kernel after this thread's end, so only the compiler could be in the way.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  const_cast<robust_list* volatile&>(me_.robust->list_op_pending) = entry;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+void Sleeper::go_on_duty() noexcept {
+  if (on_duty_ || me_.robust == nullptr) return;
+  const auto& named = can_listen_to_many() ? thread_table().bell : word_;
+  const auto entry = reinterpret_cast<std::uintptr_t>(&named) -
+                     static_cast<std::uintptr_t>(me_.robust->futex_offset);
+  before_ = me_.robust->list_op_pending;         // of whom we interrupted in a signal handler
+  set_pending(reinterpret_cast<robust_list*>(entry));
+  on_duty_ = true;
+}
+
+void Sleeper::wake_one() noexcept {
+  go_on_duty();
+  futex_wake(word_, can_listen_to_many() ? 1 : INT_MAX);
+}
+
+void Sleeper::wake_all() noexcept {
+  go_on_duty();
+  futex_wake(word_, INT_MAX);
+}
+
+WaitResult Sleeper::sleep(std::uint32_t expected, const Watched* watched, Deadline deadline) {
+  go_on_duty();
+  if (!can_listen_to_many()) return futex_wait(word_, expected, deadline);
+  return sleep_on_many(expected, watched, deadline);
+}
+
+WaitResult Sleeper::sleep_on_many(std::uint32_t expected, const Watched* watched,
+                                  Deadline deadline) {
+  ThreadTable& table = thread_table();
+  const std::uint32_t round = table.rounds.load(std::memory_order_acquire);
+  std::uint32_t alive = 0;
+  if (watched != nullptr) {
+    // The kernel wakes for a token only where it finds this bit.
+    auto& token = token_word(*watched->slot);
+    alive = token.load(std::memory_order_acquire);
+    if (owner_is_dead(*watched->slot, watched->generation)) return WaitResult::Woken;
+    if ((alive & FUTEX_WAITERS) == 0 &&
+        !token.compare_exchange_strong(alive, alive | FUTEX_WAITERS, std::memory_order_acq_rel)) {
+      return WaitResult::Woken;
+    }
+    alive |= FUTEX_WAITERS;
+  }
+  WaitList list;
+  list.add(word_, expected, listen);
+  if (watched != nullptr) list.add(token_word(*watched->slot), alive, listen);
+  const auto bell = static_cast<int>(list.add(table.bell, 0, listen));
+  list.add(word_, expected, compare_only);       // invariant 2
+  list.add(table.rounds, round, compare_only);
+  if (watched != nullptr) {
+    list.add(token_word(*watched->slot), alive, compare_only);
+    list.add(watched->slot->occupancy, watched->generation, compare_only);
+  }
+  const int woken = list.wait(deadline);
+  if (woken == bell && table.rounds.load(std::memory_order_acquire) == round) {
+    table.rounds.fetch_add(1, std::memory_order_acq_rel);
+    futex_wake(table.bell, INT_MAX);
+  }
+  if (watched != nullptr && owner_is_dead(*watched->slot, watched->generation)) {
+    futex_wake(token_word(*watched->slot), INT_MAX);
+  }
+  return woken == -2 ? WaitResult::TimedOut : WaitResult::Woken;
+}
+
+}  // namespace procession::detail

@@ -1,0 +1,82 @@
+// How a thread waits in shared memory so that no death can swallow its wake-up, or another's.
+//
+// A futex wakes one sleeper, and that one can be killed before it has done anything. So everyone
+// who sleeps, and everyone who is about to wake somebody, is *on duty*: the pending entry of the
+// thread's robust list names the family's bell, a word that is always 0. When a thread dies on
+// duty the kernel takes the bell for a futex whose unlocker died before the wake-up, and wakes one
+// of those who listen to it. Every sleeper listens. The one who is woken so rings for all, and all
+// look at what they wait for again.
+//
+// Example:
+//   Sleeper sleeper(this_thread(), word);
+//   while (word is not what we want) {
+//     if (sleeper.sleep({word, expected}, owner, deadline) == WaitResult::TimedOut) break;
+//   }
+//   futex_wake(...);                              // still on duty until the end of the scope
+//
+// Invariants:
+//   1. A thread is on duty from before its first sleep, or before the store that obliges it to
+//      wake somebody, until it has woken whom it must. The same holds for a ringer.
+//   2. The words are compared again after the sleeper has begun to listen to the bell. So a ring
+//      that comes too early for it was for a change that it has seen.
+//   3. A thread that is woken by the bell while `rounds` is what it was when it began to listen
+//      was woken by the kernel, and rings for all: `rounds` + 1, then a wake of everybody.
+//   4. On duty nobody locks a pthread robust mutex: it uses the same pending entry.
+//   5. An owner's end wakes one of those who watch its token; who finds a watched token dead wakes
+//      the others, on duty.
+// Without futex_waitv (a kernel before 5.16, some sandboxes) a thread can listen to one word: the
+// pending entry then names the word itself, wakers wake everybody, and a thread of this process
+// watches the owner (death_watch.hpp).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "sync/thread_table.hpp"
+#include "system/futex.hpp"
+
+namespace procession::detail {
+
+// The thread whose end also ends the wait.
+struct Watched {
+  ThreadSlot* slot;
+  std::uint32_t generation;
+};
+
+class Sleeper {
+ public:
+  // Not on duty yet. `word` is the one that will be slept on and woken.
+  Sleeper(const CallingThread& me, const std::atomic<std::uint32_t>& word) noexcept
+      : me_(me), word_(word) {}
+  ~Sleeper() {
+    if (on_duty_) set_pending(before_);
+  }
+  Sleeper(const Sleeper&) = delete;
+  Sleeper& operator=(const Sleeper&) = delete;
+
+  void go_on_duty() noexcept;
+  [[nodiscard]] bool on_duty() const noexcept { return on_duty_; }
+
+  // Sleeps while the word is `expected` and the watched thread, if there is one, lives. Goes on
+  // duty. Woken also means: for no reason that concerns the caller.
+  WaitResult sleep(std::uint32_t expected, const Watched* watched, Deadline deadline);
+
+  // Goes on duty before waking; to be called after the store that the wake-up is about.
+  void wake_one() noexcept;
+  void wake_all() noexcept;
+
+ private:
+  void set_pending(robust_list* entry) noexcept;
+  WaitResult sleep_on_many(std::uint32_t expected, const Watched* watched, Deadline deadline);
+
+  const CallingThread& me_;
+  const std::atomic<std::uint32_t>& word_;
+  robust_list* before_ = nullptr;
+  bool on_duty_ = false;
+};
+
+// Whether sleepers can listen to several words. Tests turn it off, before the first sleep.
+[[nodiscard]] bool can_listen_to_many() noexcept;
+void pretend_single_word_kernel() noexcept;
+
+}  // namespace procession::detail

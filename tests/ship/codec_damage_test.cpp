@@ -1,0 +1,120 @@
+// Messages that end early, or say what cannot be: an error, never a crash or a huge allocation.
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <cstring>
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ship/round_trip.hpp"
+
+namespace procession::detail {
+namespace {
+
+struct Everything {
+  std::string text;
+  std::vector<int> numbers;
+  std::vector<std::string> texts;
+  std::vector<bool> bits;
+  std::map<int, std::string> map;
+  std::set<std::string> set;
+  std::list<long> list;
+  std::optional<std::string> optional;
+  std::variant<std::string, std::vector<char>> variant;
+  std::unique_ptr<std::string> unique;
+  std::shared_ptr<std::string> shared, again;
+  std::tuple<char, double, std::string> tuple;
+};
+
+Everything everything() {
+  auto shared = std::make_shared<std::string>("shared");
+  return {"text",  {1, 2, 3}, {"a", "bc"}, {true, false}, {{1, "one"}}, {"x", "y"}, {4, 5},
+          "value", "variant", std::make_unique<std::string>("unique"), shared, shared,
+          {'c', 1.5, "tuple"}};
+}
+
+TEST(CodecDamage, EveryTruncatedMessageIsAnError) {
+  const Message message = encoded(everything());
+  for (std::size_t size = 0; size < message.size; ++size) {
+    Reader reader = message.reader(size);
+    EXPECT_THROW(static_cast<void>(decode<Everything>(reader)), ProcessError) << size;
+  }
+  Reader whole = message.reader();
+  EXPECT_EQ(std::get<2>(decode<Everything>(whole).tuple), "tuple");
+}
+
+TEST(CodecDamage, EveryChangedByteGivesAValueOrAnError) {
+  const Message message = encoded(everything());
+  std::vector<std::byte> bytes(message.size + 16);
+  void* aligned = bytes.data();
+  std::size_t space = bytes.size();
+  auto* copy = static_cast<std::byte*>(std::align(16, message.size, aligned, space));
+  for (std::size_t at = Message::prefix; at < message.size; ++at) {
+    for (const std::byte value : {std::byte{0}, std::byte{1}, std::byte{0x7f}, std::byte{0xff}}) {
+      std::memcpy(copy, message.block.get(), message.size);
+      copy[at] = value;
+      try {
+        Reader reader(copy, message.size, Message::prefix);
+        static_cast<void>(decode<Everything>(reader));
+      } catch (const ProcessError&) {
+      }
+    }
+  }
+}
+
+// The number of elements is believed only as far as there are bytes for them.
+template <class Container>
+void expect_refused(std::uint64_t size) {
+  Writer writer("Test::send", Message::prefix);
+  encode(writer, size);
+  encode(writer, std::uint64_t{0});
+  const Message message(writer);
+  Reader reader = message.reader();
+  EXPECT_THROW(static_cast<void>(decode<Container>(reader)), ProcessError)
+      << type_name<Container>() << ' ' << size;
+}
+
+TEST(CodecDamage, AHugeNumberOfElementsIsNotAllocated) {
+  for (const std::uint64_t size : {std::uint64_t{1} << 32, ~std::uint64_t{0}, ~std::uint64_t{7},
+                                   std::uint64_t{1} << 61}) {
+    expect_refused<std::vector<int>>(size);
+    expect_refused<std::vector<std::string>>(size);
+    expect_refused<std::vector<bool>>(size);
+    expect_refused<std::string>(size);
+    expect_refused<std::wstring>(size);
+    expect_refused<std::map<int, int>>(size);
+    expect_refused<std::set<char>>(size);
+    expect_refused<std::deque<std::tuple<>>>(size);
+    expect_refused<std::vector<std::optional<std::array<std::string, 100>>>>(size);
+  }
+}
+
+TEST(CodecDamage, ReferencesToObjectsThatWereNotSentAreErrors) {
+  for (const std::uint32_t number : {2U, 77U, ~0U}) {
+    Writer writer("Test::send", Message::prefix);
+    encode(writer, number);
+    encode(writer, std::uint64_t{0});
+    const Message message(writer);
+    Reader reader = message.reader();
+    EXPECT_THROW(static_cast<void>(decode<std::shared_ptr<std::string>>(reader)), ProcessError);
+  }
+}
+
+TEST(CodecDamage, AnUnknownAlternativeIsAnError) {
+  Writer writer("Test::send", Message::prefix);
+  encode(writer, std::uint32_t{2});
+  const Message message(writer);
+  Reader reader = message.reader();
+  using Variant = std::variant<std::string, std::vector<int>>;
+  EXPECT_THROW(static_cast<void>(decode<Variant>(reader)), ProcessError);
+}
+
+}  // namespace
+}  // namespace procession::detail
