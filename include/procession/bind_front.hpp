@@ -37,22 +37,20 @@ class BindFront {
   const std::tuple<Bound...>& bound() const noexcept { return bound_; }
 
   template <class... Rest>
-    requires std::is_invocable_v<F&, Bound&..., Rest...>
-  decltype(auto) operator()(Rest&&... rest) & {
-    return call(*this, std::forward<Rest>(rest)...);
-  }
+  requires std::is_invocable_v<F&, Bound&..., Rest...>
+  decltype(auto) operator()(Rest&&... rest) & { return call(*this, std::forward<Rest>(rest)...); }
   template <class... Rest>
-    requires std::is_invocable_v<const F&, const Bound&..., Rest...>
+  requires std::is_invocable_v<const F&, const Bound&..., Rest...>
   decltype(auto) operator()(Rest&&... rest) const& {
     return call(*this, std::forward<Rest>(rest)...);
   }
   template <class... Rest>
-    requires std::is_invocable_v<F, Bound..., Rest...>
+  requires std::is_invocable_v<F, Bound..., Rest...>
   decltype(auto) operator()(Rest&&... rest) && {
     return call(std::move(*this), std::forward<Rest>(rest)...);
   }
   template <class... Rest>
-    requires std::is_invocable_v<const F, const Bound..., Rest...>
+  requires std::is_invocable_v<const F, const Bound..., Rest...>
   decltype(auto) operator()(Rest&&... rest) const&& {
     return call(std::move(*this), std::forward<Rest>(rest)...);
   }

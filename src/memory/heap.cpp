@@ -227,6 +227,11 @@ void return_dying_block(void* block) noexcept {
   if (header_of(block).home() == BlockHeader::dying) set_free(locate(block));
 }
 
+void set_block_kind(void* block, BlockKind kind) noexcept {
+  auto& header = header_of(block);
+  header.word().store(BlockHeader::pack(header.home(), kind), std::memory_order_release);
+}
+
 std::size_t block_size(const void* block) noexcept {
   const Located at = locate(block);
   if (at.slab != nullptr) return at.slab->block_bytes - sizeof(BlockHeader);

@@ -71,6 +71,8 @@ struct Slab {
 
 // Returns a block whose home is `expected_home` and leaves any other alone; what a log replays.
 void return_dying_block(void* block) noexcept;
+void set_block_kind(void* block, BlockKind kind) noexcept;
+
 // For the sweep: frees the block if it still has that home.
 void deallocate_if_home(void* block, const std::atomic<void*>& home) noexcept;
 

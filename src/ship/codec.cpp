@@ -1,5 +1,8 @@
 #include "procession/detail/codec.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <string>
 
 #include "procession/errors.hpp"
@@ -41,6 +44,14 @@ void throw_sliced(std::string_view call, std::string_view declared, const std::t
 void throw_valueless(std::string_view call, std::string_view type) {
   throw NotShippable(std::string(call) + ": the " + std::string(type) +
                      " has lost its value to an exception; assign one before sending it");
+}
+
+void prepare_large_copy(void* data, std::size_t bytes) noexcept {
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(data) + page - 1) & ~(page - 1);
+  const std::uintptr_t end = (reinterpret_cast<std::uintptr_t>(data) + bytes) & ~(page - 1);
+  // Refused where the kernel has no huge pages; the copy is then as slow as it was.
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 }
 
 void write_handle(Writer& writer, Object* object) {

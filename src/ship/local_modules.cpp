@@ -62,7 +62,7 @@ BuildId id_of_file(const std::string& path) noexcept {
   const std::uint64_t hashes[] = {hash(0xcbf29ce484222325), hash(0x84222325cbf29ce4)};
   BuildId id{};
   std::memcpy(id.data(), hashes, sizeof hashes);
-  id[16] = 1;                                     // apart from any 16-byte build-id
+  id[16] = 1;  // apart from any 16-byte build-id
   return id;
 }
 
@@ -117,7 +117,7 @@ LoaderCounts count_local_modules() noexcept {
   ::dl_iterate_phdr(
       [](dl_phdr_info* info, std::size_t, void* data) {
         *static_cast<LoaderCounts*>(data) = {info->dlpi_adds, info->dlpi_subs};
-        return 1;                                 // the counts are the same for each module
+        return 1;  // the counts are the same for each module
       },
       &counts);
   return counts;

@@ -16,8 +16,8 @@ namespace procession::detail {
 struct LocalModule {
   std::uintptr_t begin;
   std::uintptr_t end;
-  std::uintptr_t base;                           // what offsets count from
-  std::string path;                              // empty: the program
+  std::uintptr_t base;  // what offsets count from
+  std::string path;     // empty: the program
   ModuleEntry entry;
 };
 

@@ -16,8 +16,8 @@ using BuildId = std::array<std::uint8_t, 20>;
 struct ModuleEntry {
   BuildId id;
   std::uint32_t reserved;
-  std::uint64_t size;                            // bytes of address space
-  char name[64];                                 // file name, truncated, always terminated
+  std::uint64_t size;  // bytes of address space
+  char name[64];       // file name, truncated, always terminated
 };
 
 struct ModuleBlock {

@@ -30,8 +30,9 @@ struct Range {
 struct Map {
   LoaderCounts counts;
   std::size_t size = 0;
-  std::unique_ptr<Range[]> ranges;               // by address
-  std::vector<const Range*> by_number;           // nullptr: not loaded here
+  std::unique_ptr<Range[]> ranges;      // by address
+  std::vector<const Range*> by_number;  // nullptr: not loaded here
+  const Map* older = nullptr;           // readers may hold any map ever published
 
   const Range* at(std::uintptr_t address) const noexcept {
     const Range* last = ranges.get() + size;
@@ -52,6 +53,7 @@ std::unique_ptr<const Map> make_map(LoaderSnapshot snapshot, const Map* old) {
   std::ranges::sort(modules, {}, &LocalModule::begin);
   auto map = std::make_unique<Map>();
   map->counts = snapshot.counts;
+  map->older = old;
   map->size = modules.size();
   map->ranges = std::make_unique<Range[]>(modules.size());
   for (std::size_t i = 0; i < modules.size(); ++i) {
@@ -93,8 +95,7 @@ const Map& refresh() {
     add_to_table(snapshot.modules);
     std::unique_ptr<const Map> fresh = make_map(std::move(snapshot), old);
     if (current.compare_exchange_strong(old, fresh.get(), std::memory_order_acq_rel)) {
-      // Readers may hold any map ever published, so it lives as long as the process.
-      old = fresh.release();
+      old = fresh.release();  // lives as long as the process
     }
   }
 }
@@ -140,16 +141,15 @@ CodeAddress code_address(const void* function) {
 }
 
 void* resolve(CodeAddress address) {
-  const Range* range =
-      find_range([&](const Map& map) { return map.numbered(address.module); });
+  const Range* range = find_range([&](const Map& map) { return map.numbered(address.module); });
   if (range == nullptr) return nullptr;
   const std::uintptr_t here = range->base + address.offset;
   return here >= range->begin && here < range->end ? reinterpret_cast<void*>(here) : nullptr;
 }
 
 void write_code(Writer& writer, const void* function) {
-  const CodeAddress address = function != nullptr ? code_address(function)
-                                                  : CodeAddress{no_module, 0};
+  const CodeAddress address =
+      function != nullptr ? code_address(function) : CodeAddress{no_module, 0};
   if (function != nullptr) writer.add_module(address.module);
   writer.align(alignof(std::uint64_t));
   writer.write(&address.offset, sizeof address.offset);

@@ -67,8 +67,7 @@ Writer::~Writer() {
 void Writer::grow(std::size_t bytes) {
   if (bytes > family_reserve) throw OutOfMemory(bytes, family_reserve, "send less at once");
   const std::size_t needed = size_ + bytes;
-  auto* block =
-      static_cast<std::byte*>(allocate(std::max(2 * capacity_, needed + Scratch::bytes)));
+  auto* block = static_cast<std::byte*>(allocate(std::max(2 * capacity_, needed + Scratch::bytes)));
   std::memcpy(block, data_, size_);
   if (in_block_) deallocate(data_);
   data_ = block;
@@ -113,7 +112,7 @@ void* Writer::finish() {
   try {
     for (Object* object : handles_) carry_reference(block, object);
   } catch (...) {
-    if (!in_block_) deallocate(block);            // else the destructor does
+    if (!in_block_) deallocate(block);  // else the destructor does
     throw;
   }
   data_ = scratch_->data;

@@ -25,7 +25,7 @@ namespace {
 constexpr std::size_t first_chunk = ThreadTable::first_chunk;
 constexpr std::uint32_t unregistered = UINT32_MAX;
 // Below so many slots the table grows rather than forget who died with a lock in its hands.
-constexpr std::uint32_t grow_first = 4096;
+constexpr std::uint32_t grow_first = 1024;
 
 constinit std::atomic<std::uint32_t> no_mark{0};
 constinit std::atomic<std::uint32_t> epochs{0};  // copied by a fork, so no two relatives share one

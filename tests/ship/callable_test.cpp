@@ -75,9 +75,8 @@ TEST(Callable, CapturedHandlesAreCounted) {
   const auto before = handle.handle_object()->references;
   {
     const int number = 1;
-    const Message message = encoded_callable([handle, number] {
-      return std::pair(handle.handle_object(), number);
-    });
+    const Message message =
+        encoded_callable([handle, number] { return std::pair(handle.handle_object(), number); });
     EXPECT_EQ(handle.handle_object()->references, before + 1) << "the block carries one";
   }
   EXPECT_EQ(handle.handle_object()->references, before);
@@ -146,7 +145,7 @@ TEST(Callable, StalePaddingIsNotTakenForAPointer) {
   using Closure = std::remove_const_t<decltype(closure)>;
   alignas(Closure) std::byte bytes[sizeof(Closure)];
   auto* const address = &target;
-  std::memcpy(bytes, &address, sizeof address);   // the int, and stale padding behind it
+  std::memcpy(bytes, &address, sizeof address);  // the int, and stale padding behind it
   std::memcpy(bytes + 8, &other, sizeof other);
   const auto* stale = reinterpret_cast<const Closure*>(bytes);
   EXPECT_EQ(round_trip_callable(*stale)(), low + other);
@@ -227,9 +226,7 @@ TEST(BindFront, NestsAndBindsCallablesAndHandles) {
   const auto outer = procession::bind_front(inner, std::string("two"));
   EXPECT_EQ(round_trip_callable(outer)(3), 7U);
   const auto apply = procession::bind_front(
-      [](auto f, const TestHandle& h, int x) {
-        return std::pair(f(x), h.handle_object());
-      },
+      [](auto f, const TestHandle& h, int x) { return std::pair(f(x), h.handle_object()); },
       [k = 2](int x) { return k * x; }, handle);
   EXPECT_EQ(round_trip_callable(apply)(4), std::pair(8, handle.handle_object()));
 }

@@ -35,8 +35,18 @@ struct Everything {
 
 Everything everything() {
   auto shared = std::make_shared<std::string>("shared");
-  return {"text",  {1, 2, 3}, {"a", "bc"}, {true, false}, {{1, "one"}}, {"x", "y"}, {4, 5},
-          "value", "variant", std::make_unique<std::string>("unique"), shared, shared,
+  return {"text",
+          {1, 2, 3},
+          {"a", "bc"},
+          {true, false},
+          {{1, "one"}},
+          {"x", "y"},
+          {4, 5},
+          "value",
+          "variant",
+          std::make_unique<std::string>("unique"),
+          shared,
+          shared,
           {'c', 1.5, "tuple"}};
 }
 
@@ -82,8 +92,8 @@ void expect_refused(std::uint64_t size) {
 }
 
 TEST(CodecDamage, AHugeNumberOfElementsIsNotAllocated) {
-  for (const std::uint64_t size : {std::uint64_t{1} << 32, ~std::uint64_t{0}, ~std::uint64_t{7},
-                                   std::uint64_t{1} << 61}) {
+  for (const std::uint64_t size :
+       {std::uint64_t{1} << 32, ~std::uint64_t{0}, ~std::uint64_t{7}, std::uint64_t{1} << 61}) {
     expect_refused<std::vector<int>>(size);
     expect_refused<std::vector<std::string>>(size);
     expect_refused<std::vector<bool>>(size);

@@ -35,9 +35,8 @@ void expect_same(const T& value) {
 
 template <class T>
 bool property() {
-  return rc::check(std::string(type_name<T>()), [](const T& value) {
-    RC_ASSERT(round_trip(value) == value);
-  });
+  return rc::check(std::string(type_name<T>()),
+                   [](const T& value) { RC_ASSERT(round_trip(value) == value); });
 }
 
 TEST(CodecValues, NumbersAndEnumsArriveUnchanged) {

@@ -38,10 +38,9 @@ constexpr Library thread_db{"libthread_db.so.1", "td_ta_new"};
 constexpr Library broken_locale{"libBrokenLocale.so.1", "__ctype_get_mb_cur_max"};
 
 TEST(Modules, AddressesAreOffsetsInTheirModuleAndComeBack) {
-  for (const void* address : {address_of(&function_of_the_test),
-                              static_cast<const void*>(&variable_of_the_test),
-                              reinterpret_cast<const void*>(&std::strlen),
-                              reinterpret_cast<const void*>(&::dlopen)}) {
+  for (const void* address :
+       {address_of(&function_of_the_test), static_cast<const void*>(&variable_of_the_test),
+        reinterpret_cast<const void*>(&std::strlen), reinterpret_cast<const void*>(&::dlopen)}) {
     const CodeAddress code = code_address(address);
     EXPECT_EQ(resolve(code), address);
     Dl_info info{};

@@ -18,7 +18,7 @@ struct FreeBlock {
 
 // A finished message, freed with it.
 struct Message {
-  static constexpr std::size_t prefix = 24;      // not a multiple of 16: alignment must allow it
+  static constexpr std::size_t prefix = 24;  // not a multiple of 16: alignment must allow it
   explicit Message(Writer& writer) : size(writer.size()), block(writer.finish()) {}
   Reader reader() const { return reader(size); }
   Reader reader(std::size_t bytes) const {

@@ -110,8 +110,8 @@ constexpr bool no_values = (!shippable_value<T> && ...);
 
 TEST(Shippable, PointerMembersAreFoundAtCompileTime) {
   static_assert(shape_of<Plain> == Shape::Bytes);
-  static_assert(no_values<HasConstReference, NamedReference, HasPointer, DeepPointer, FirstOfTwo, HasReference, Mixed,
-                          std::vector<HasPointer>, std::array<FirstOfTwo, 2>>);
+  static_assert(no_values<HasConstReference, NamedReference, HasPointer, DeepPointer, FirstOfTwo,
+                          HasReference, Mixed, std::vector<HasPointer>, std::array<FirstOfTwo, 2>>);
   static_assert(all_values<HasFunction>, "function pointers travel, but not as bytes");
   static_assert(shape_of<HasFunction> == Shape::Aggregate);
   static_assert(bytes_kind<FirstOfTwo> == BytesKind::No);
@@ -150,7 +150,7 @@ TEST(Shippable, ContainersWithStatefulFunctionsAreNoValues) {
 }
 
 TEST(Shippable, ArgumentsDecayAndCharactersBecomeStrings) {
-  static_assert(std::is_same_v<shipped_t<const char (&)[4]>, std::string>);
+  static_assert(std::is_same_v<shipped_t<const char(&)[4]>, std::string>);
   static_assert(std::is_same_v<shipped_t<const char*>, std::string>);
   static_assert(std::is_same_v<shipped_t<std::string_view>, std::string>);
   static_assert(std::is_same_v<shipped_t<const int&>, int>);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -28,7 +29,7 @@ TEST(Stream, WhateverIsWrittenIsReadInOrder) {
       reader.align(8);
       const std::byte* bytes = reader.take(part.size());
       RC_ASSERT(reinterpret_cast<std::uintptr_t>(bytes) % 8 == 0U);
-      RC_ASSERT(part.empty() || std::memcmp(bytes, part.data(), part.size()) == 0);
+      RC_ASSERT(std::equal(part.begin(), part.end(), reinterpret_cast<const char*>(bytes)));
     }
     RC_ASSERT(reader.left() == 0U);
   }));

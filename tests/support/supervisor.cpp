@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,8 +97,10 @@ bool reap(pid_t stop, int* stop_status, const std::optional<Deadline>& deadline)
   }
 }
 
-int end_orphans() {
-  if (reap(0, nullptr, Deadline(end_of_orphans))) return 0;
+// After a crash of the program nobody is left to end what it had started.
+int end_orphans(bool crashed) {
+  const auto patience = crashed ? std::chrono::seconds{0} : end_of_orphans;
+  if (reap(0, nullptr, Deadline(patience))) return 0;
   for (const ProcessEntry& orphan : descendants(all_processes(), ::getpid())) {
     std::fprintf(stderr, "left behind after the end of the test program: process %d (%s)\n",
                  orphan.pid, describe(orphan).c_str());
@@ -124,6 +127,7 @@ void run_supervised(int argc, char** argv) {
     std::perror("cannot make a folder for the test program's temporary files");
     ::_exit(127);
   }
+  ::chmod(folder.c_str(), 0755);  // a test may change its user
   const pid_t program = ::fork();
   if (program < 0) {
     std::perror("cannot fork the test program");
@@ -136,7 +140,7 @@ void run_supervised(int argc, char** argv) {
   ::signal(SIGQUIT, SIG_IGN);
   int status = 0;
   reap(program, &status, std::nullopt);
-  const int orphans = end_orphans();
+  const int orphans = end_orphans(WIFSIGNALED(status));
   std::error_code ignored;
   std::filesystem::remove_all(folder, ignored);
   if (WIFSIGNALED(status)) {

@@ -159,11 +159,11 @@ concept MemberSplit = requires(Out out, In in, T& value, const T& saved, Version
   cereal::access::member_load(in, value, version...);
 };
 template <class T, class... Version>
-concept MemberMinimal =
-    requires(ConstOut out, ConstIn in, T& value, const T& saved, Version... version) {
-      cereal::access::member_load_minimal(
-          in, value, cereal::access::member_save_minimal(out, saved, version...), version...);
-    };
+concept MemberMinimal = requires(ConstOut out, ConstIn in, T& value, const T& saved,
+                                 Version... version) {
+  cereal::access::member_load_minimal(
+      in, value, cereal::access::member_save_minimal(out, saved, version...), version...);
+};
 template <class T, class... Version>
 concept FreeSerialize = requires(Out out, In in, T& value, Version... version) {
   serialize(out, value, version...);
@@ -175,10 +175,10 @@ concept FreeSplit = requires(Out out, In in, T& value, const T& saved, Version..
   load(in, value, version...);
 };
 template <class T, class... Version>
-concept FreeMinimal =
-    requires(ConstOut out, ConstIn in, T& value, const T& saved, Version... version) {
-      load_minimal(in, value, save_minimal(out, saved, version...), version...);
-    };
+concept FreeMinimal = requires(ConstOut out, ConstIn in, T& value, const T& saved,
+                               Version... version) {
+  load_minimal(in, value, save_minimal(out, saved, version...), version...);
+};
 
 template <class T, cereal::specialization Way>
 inline constexpr bool chosen =

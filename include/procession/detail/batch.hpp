@@ -64,7 +64,8 @@ struct Batch {
   void* owner;                                   // BatchState, an address of the pool's process
   std::uint64_t cell;                            // its last place in the ring
 
-  alignas(64) std::atomic<std::uint32_t> next;   // first chunk that may be pending
+  alignas(64) std::atomic<std::uint64_t> next;   // below: first chunk that may be pending; above:
+                                                 // how often the pool has lowered it
   std::atomic<std::uint32_t> dropped;            // nothing more is begun
   std::atomic<std::uint32_t> done;               // chunks
   std::atomic<std::uint32_t> eager;              // wake for every chunk

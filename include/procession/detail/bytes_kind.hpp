@@ -30,7 +30,8 @@ namespace procession::detail {
 // handle.
 template <class T>
 concept Handle = requires(const T& handle, Object* object) {
-  { handle.handle_object() } noexcept -> std::convertible_to<Object*>;
+  { handle.handle_object() }
+  noexcept->std::convertible_to<Object*>;
   { T::from_object(object) } -> std::same_as<T>;
 };
 
@@ -80,9 +81,11 @@ inline constexpr BytesKind bytes_kind = find_bytes_kind<T>();
 template <class Whole, BytesKind Least>
 struct WorseField {
   template <class U>
-    requires(!std::is_same_v<std::remove_cvref_t<U>, Whole> &&
-             bytes_kind<std::remove_cv_t<U>> >= Least)
-  operator U() const noexcept;  // never defined
+  requires(!std::is_same_v<std::remove_cvref_t<U>, Whole> &&
+           bytes_kind<std::remove_cv_t<U>> >= Least)
+  operator U() const noexcept {
+    __builtin_unreachable();  // named in unevaluated operands only
+  }
 };
 
 template <class T, BytesKind Least, std::size_t... Before, std::size_t... After>
@@ -100,7 +103,7 @@ consteval bool has_worse_field() {
   if constexpr (Before >= Flat) {
     return false;
   } else if constexpr (takes_worse<T, Least>(std::make_index_sequence<Before>(),
-                                              std::make_index_sequence<Flat - Before - 1>())) {
+                                             std::make_index_sequence<Flat - Before - 1>())) {
     return true;
   } else {
     return has_worse_field<T, Least, Flat, Before + field_width<T, Before, Flat>()>();
@@ -120,8 +123,8 @@ consteval BytesKind worst_argument(const Template<Args...>*) {
 
 // What no pointer fits in at its natural alignment holds none; of the rest nothing is known.
 template <class T>
-inline constexpr BytesKind kind_by_alignment =
-    alignof(T) < alignof(void*) ? BytesKind::Plain : BytesKind::Scanned;
+inline constexpr BytesKind kind_by_alignment = alignof(T) < alignof(void*) ? BytesKind::Plain
+                                                                           : BytesKind::Scanned;
 
 template <class T>
 consteval BytesKind bytes_kind_of_aggregate() {
@@ -156,10 +159,16 @@ consteval BytesKind bytes_kind_of_std() {
     return worst_argument(static_cast<const T*>(nullptr));
   } else if constexpr (is_std_array<T>) {
     return bytes_kind<typename T::value_type>;
-  } else if constexpr (requires { typename T::rep; typename T::period; }) {
-    return bytes_kind<typename T::rep>;           // std::chrono::duration
-  } else if constexpr (requires { typename T::clock; typename T::duration; }) {
-    return bytes_kind<typename T::duration>;      // std::chrono::time_point
+  } else if constexpr (requires {
+                         typename T::rep;
+                         typename T::period;
+                       }) {
+    return bytes_kind<typename T::rep>;  // std::chrono::duration
+  } else if constexpr (requires {
+                         typename T::clock;
+                         typename T::duration;
+                       }) {
+    return bytes_kind<typename T::duration>;  // std::chrono::time_point
   } else if constexpr (std::is_same_v<T, std::error_code> ||
                        std::is_same_v<T, std::error_condition> || is_view<T>()) {
     return BytesKind::No;
@@ -185,7 +194,7 @@ consteval BytesKind bytes_kind_of_class() {
   } else if constexpr (is_closure<T>) {
     return BytesKind::No;
   } else if constexpr (serialize_style<T>.ways != 0) {
-    return BytesKind::No;                         // its author has said how it travels
+    return BytesKind::No;  // its author has said how it travels
   } else if constexpr (std::is_empty_v<T> || kind_by_alignment<T> == BytesKind::Plain) {
     return BytesKind::Plain;
   } else if constexpr (std::is_aggregate_v<T> && !std::is_union_v<T>) {

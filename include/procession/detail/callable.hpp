@@ -43,7 +43,7 @@ template <class F>
 void encode_closure(Writer& writer, const F& closure) {
   F copy(closure);
 #if !defined(__clang__)
-  __builtin_clear_padding(&copy);                 // as in clear_padding(), which must not take an F*
+  __builtin_clear_padding(&copy);  // as in clear_padding(), which must not take an F*
 #endif
   writer.align(wire_alignment<F>);
   std::byte* room = writer.reserve(sizeof(F));
@@ -59,7 +59,7 @@ void encode_callable(Writer& writer, const F& callable) {
   assert_shippable_callable<F>();
   constexpr CallableWay way = find_callable_way<F>();
   if constexpr (!shippable_callable<F>) {
-    return;                                       // the assertion has said why
+    return;  // the assertion has said why
   } else if constexpr (way == CallableWay::Parts) {
     encode_callable(writer, callable.function());
     encode_value(writer, callable.bound());

@@ -46,7 +46,7 @@ template <class T>
   if constexpr (shippable_value<T>) {
     return decode_value<T>(reader);
   } else {
-    __builtin_unreachable();                      // the assertion has said why
+    __builtin_unreachable();  // the assertion has said why
   }
 }
 
@@ -67,15 +67,20 @@ void write_size(Writer& writer, std::size_t size);
 void write_handle(Writer& writer, Object* object);
 [[nodiscard]] Object* read_handle(Reader& reader);
 
+// Before `bytes` of fresh memory at `data` are written: asks for huge pages, because most of the
+// time that a large copy takes goes into page faults. A hint.
+inline constexpr std::size_t large_copy = std::size_t{4} << 20;
+void prepare_large_copy(void* data, std::size_t bytes) noexcept;
+
 // Looks at every aligned word of bytes copied from a `type`: pointer_scan.hpp in src/ship.
 void scan_callable(std::span<const std::byte> bytes, Writer& writer, std::string_view type);
 void scan_value(std::span<const std::byte> bytes, Writer& writer, std::string_view type);
 
 }  // namespace procession::detail
 
-#include "procession/detail/codec_bytes.hpp"
-#include "procession/detail/codec_serialize.hpp"
-#include "procession/detail/codec_containers.hpp"
-#include "procession/detail/codec_sums.hpp"
-#include "procession/detail/codec_dispatch.hpp"
 #include "procession/detail/callable.hpp"
+#include "procession/detail/codec_bytes.hpp"
+#include "procession/detail/codec_containers.hpp"
+#include "procession/detail/codec_dispatch.hpp"
+#include "procession/detail/codec_serialize.hpp"
+#include "procession/detail/codec_sums.hpp"

@@ -22,7 +22,7 @@ inline constexpr std::size_t wire_alignment = std::min(alignof(T), message_align
 // set it to zero do, so that it cannot cause a false alarm. With others (Clang) four bytes of
 // padding beside an int can, when by accident they complete it to an address that is mapped.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
+requires std::is_trivially_copyable_v<T>
 void clear_padding([[maybe_unused]] T* object) noexcept {
 #if !defined(__clang__)
   __builtin_clear_padding(object);

@@ -62,7 +62,12 @@ Container decode_contiguous(Reader& reader) {
   const std::byte* bytes = reader.take(size * sizeof(Element));
   if constexpr (alignof(Element) <= message_alignment) {
     const auto* first = reinterpret_cast<const Element*>(bytes);
-    return Container(first, first + size);
+    if (size * sizeof(Element) < large_copy) return Container(first, first + size);
+    Container container;
+    container.reserve(size);
+    prepare_large_copy(container.data(), size * sizeof(Element));
+    container.assign(first, first + size);
+    return container;
   } else {
     Container container(size);
     if (size != 0) std::memcpy(static_cast<void*>(container.data()), bytes, size * sizeof(Element));
@@ -71,10 +76,10 @@ Container decode_contiguous(Reader& reader) {
 }
 
 template <class T>
-inline constexpr bool is_contiguous =
-    shape_of<T> == Shape::String ||
-    (shape_of<T> == Shape::Vector && shape_of<typename T::value_type> == Shape::Bytes &&
-     std::is_copy_constructible_v<typename T::value_type>);
+inline constexpr bool is_contiguous = shape_of<T> == Shape::String ||
+                                      (shape_of<T> == Shape::Vector &&
+                                       shape_of<typename T::value_type> == Shape::Bytes &&
+                                       std::is_copy_constructible_v<typename T::value_type>);
 
 template <class Container>
 void encode_sequence(Writer& writer, const Container& container) {
@@ -149,8 +154,7 @@ Map decode_map(Reader& reader) {
   reserve_for(map, size, reader);
   for (std::size_t i = 0; i < size; ++i) {
     auto key = decode_element<typename Map::key_type>(reader);
-    map.emplace_hint(map.end(), std::move(key),
-                     decode_element<typename Map::mapped_type>(reader));
+    map.emplace_hint(map.end(), std::move(key), decode_element<typename Map::mapped_type>(reader));
   }
   return map;
 }

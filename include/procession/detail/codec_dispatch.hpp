@@ -96,8 +96,7 @@ template <class T>
 T decode_value(Reader& reader) {
   constexpr Shape shape = shape_of<T>;
   static_assert(shape != Shape::CArray, "arrays are read in place, by decode_into");
-  if constexpr (shape == Shape::Bytes || shape == Shape::MemberObject ||
-                shape == Shape::Scanned) {
+  if constexpr (shape == Shape::Bytes || shape == Shape::MemberObject || shape == Shape::Scanned) {
     return copy_from_bytes<T>(reader);
   } else if constexpr (shape == Shape::Function) {
     return reinterpret_cast<T>(read_code(reader));

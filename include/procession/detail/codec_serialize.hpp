@@ -94,7 +94,7 @@ T* make_default() {
   if constexpr (std::is_default_constructible_v<T>) {
     return new T();
   } else {
-    return cereal::access::construct<T>();        // a private one
+    return cereal::access::construct<T>();  // a private one
   }
 }
 
@@ -129,7 +129,7 @@ void encode_aggregate(Writer& writer, const T& value) {
 template <class T, class... Fields>
 T decode_aggregate(Reader& reader, const std::tuple<Fields...>*) {
   if constexpr ((std::is_array_v<std::remove_reference_t<Fields>> || ...)) {
-    T value{};                                    // an array cannot be returned by a function
+    T value{};  // an array cannot be returned by a function
     std::apply([&](auto&... field) { (decode_into(reader, field), ...); }, tie_fields(value));
     return value;
   } else {

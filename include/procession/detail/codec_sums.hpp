@@ -23,7 +23,7 @@ void encode_tuple(Writer& writer, const Tuple& tuple) {
 
 template <class Tuple, class... Parts>
 Tuple decode_tuple(Reader& reader, TypeList<Parts...>) {
-  return Tuple{decode_value<Parts>(reader)...};   // braces evaluate from left to right
+  return Tuple{decode_value<Parts>(reader)...};  // braces evaluate from left to right
 }
 
 template <class Optional>
@@ -103,7 +103,7 @@ Pointer decode_shared(Reader& reader) {
     return std::static_pointer_cast<Element>(shared[number - 1]);
   }
   if (number != shared.size() + 1) throw_corrupt(type_name<Pointer>());
-  shared.emplace_back();                          // its place; objects inside get later ones
+  shared.emplace_back();  // its place; objects inside get later ones
   std::shared_ptr<Element> object = decode_new<Element>(reader);
   reader.shared()[number - 1] = object;
   return object;

@@ -42,13 +42,15 @@ bool lock_recover(LockCore& core, const Object& named);
 [[nodiscard]] bool lock_is_taken(const LockCore& core) noexcept;
 [[nodiscard]] bool lock_is_mine(const LockCore& core);
 
-// Holds a core for a scope.
+// Holds a core for a scope. The child of a fork inside that scope does not hold it.
 class CoreGuard {
  public:
   CoreGuard(LockCore& core, const Object& named) : core_(core), named_(named) {
     lock_acquire(core, named);
   }
-  ~CoreGuard() { lock_release(core_, named_); }
+  ~CoreGuard() {
+    if (lock_is_mine(core_)) lock_release(core_, named_);
+  }
   CoreGuard(const CoreGuard&) = delete;
   CoreGuard& operator=(const CoreGuard&) = delete;
 

@@ -64,6 +64,7 @@ class BatchState {
   // False: not ready at the deadline.
   virtual bool wait(Deadline deadline) = 0;
   virtual bool cancel() = 0;
+  virtual void drop_pending() = 0;               // what has not begun never will
   [[nodiscard]] virtual std::uint64_t stamp() const = 0;
   [[nodiscard]] virtual std::uint32_t items() const = 0;
   // REQUIRES: ready().

@@ -27,13 +27,33 @@
 namespace procession::detail {
 
 enum class Shape {
-  None,            // cannot travel
-  Bytes,           // trivially copyable, certainly without pointers
-  Scanned,         // trivially copyable; its words are looked at when it is sent
-  Function, MemberFunction, MemberObject, Closure, BindFront,
-  Handle, ErrorCode, Serialize, Aggregate, CArray,
-  String, Path, Vector, BoolVector, Sequence, ForwardList, Set, Map, Array, Tuple, Optional,
-  Variant, UniquePtr, SharedPtr,
+  None,     // cannot travel
+  Bytes,    // trivially copyable, certainly without pointers
+  Scanned,  // trivially copyable; its words are looked at when it is sent
+  Function,
+  MemberFunction,
+  MemberObject,
+  Closure,
+  BindFront,
+  Handle,
+  ErrorCode,
+  Serialize,
+  Aggregate,
+  CArray,
+  String,
+  Path,
+  Vector,
+  BoolVector,
+  Sequence,
+  ForwardList,
+  Set,
+  Map,
+  Array,
+  Tuple,
+  Optional,
+  Variant,
+  UniquePtr,
+  SharedPtr,
 };
 
 // Containers: the element types and what they are built with must be constructible from nothing.
@@ -87,21 +107,23 @@ consteval Shape shape_of_std() {
   } else if constexpr (is_specialization<T, std::variant>) {
     return Shape::Variant;
   } else if constexpr (is_specialization<T, std::unique_ptr>) {
-    return std::is_same_v<typename T::deleter_type,
-                          std::default_delete<typename T::element_type>>
+    return std::is_same_v<typename T::deleter_type, std::default_delete<typename T::element_type>>
                ? Shape::UniquePtr
                : Shape::None;
   } else if constexpr (is_specialization<T, std::shared_ptr>) {
     return Shape::SharedPtr;
   } else if constexpr (is_std_array<T>) {
     return Shape::Array;
-  } else if constexpr (requires(const T& t) { t.native(); T::preferred_separator; }) {
+  } else if constexpr (requires(const T& t) {
+                         t.native();
+                         T::preferred_separator;
+                       }) {
     return Shape::Path;
   } else if constexpr (MapLike<T> || SetLike<T>) {
     return shape_of_keyed<T>();
   } else if constexpr (SequenceLike<T>) {
     return Shape::Sequence;
-  } else if constexpr (requires(T& t) { t.insert_after(t.before_begin(), *t.begin()); }) {
+  } else if constexpr (requires(T & t) { t.insert_after(t.before_begin(), *t.begin()); }) {
     return Shape::ForwardList;
   } else {
     return Shape::None;
@@ -113,9 +135,9 @@ consteval Shape shape_of_std() {
 template <class T, class... Fields>
 consteval bool can_be_rebuilt(const std::tuple<Fields...>*) {
   constexpr bool has_array = (std::is_array_v<std::remove_reference_t<Fields>> || ...);
-  return !has_array || (std::is_default_constructible_v<T> &&
-                        (!std::is_const_v<std::remove_all_extents_t<
-                             std::remove_reference_t<Fields>>> && ...));
+  return !has_array ||
+         (std::is_default_constructible_v<T> &&
+          (!std::is_const_v<std::remove_all_extents_t<std::remove_reference_t<Fields>>> && ...));
 }
 
 template <class T>

@@ -157,9 +157,8 @@ struct Shipped {
   using type = T;
 };
 template <class T>
-  requires(std::is_same_v<T, const char*> || std::is_same_v<T, char*> ||
-           std::is_same_v<T, std::string_view>)
-struct Shipped<T> {
+requires(std::is_same_v<T, const char*> || std::is_same_v<T, char*> ||
+         std::is_same_v<T, std::string_view>) struct Shipped<T> {
   using type = std::string;
 };
 template <class T>

@@ -2,7 +2,8 @@
 //
 // A Writer collects the bytes of one message: small ones in a scratch buffer of the thread, larger
 // ones straight in a block of the family memory, so that a large vector is copied once. finish()
-// gives the block. A Reader walks the bytes in place; what it returns is valid as long as the block.
+// gives the block. A Reader walks the bytes in place; what it returns is valid as long as the
+// block.
 //
 // Example:
 //   Writer writer("Pool::apply", sizeof(Header));
@@ -34,7 +35,7 @@ class Writer {
   // `prefix` bytes of the block are left for the caller; they count towards alignment, and are
   // zero. Throws OutOfMemory if the prefix does not fit the scratch buffer.
   explicit Writer(std::string_view call, std::size_t prefix = 0);
-  ~Writer();                                     // frees what was not finished
+  ~Writer();  // frees what was not finished
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
@@ -42,19 +43,19 @@ class Writer {
   void write(const void* data, std::size_t bytes) {
     if (bytes != 0) std::memcpy(reserve(bytes), data, bytes);
   }
-  void align(std::size_t alignment) {            // up to 16: pads with zero bytes
+  void align(std::size_t alignment) {  // up to 16: pads with zero bytes
     const std::size_t padding = (alignment - size_ % alignment) % alignment;
     if (padding != 0) std::memset(reserve(padding), 0, padding);
   }
-  std::byte* reserve(std::size_t bytes) {        // room to fill in, valid until the next call
+  std::byte* reserve(std::size_t bytes) {  // room to fill in, valid until the next call
     if (bytes > capacity_ - size_) grow(bytes);
     std::byte* room = data_ + size_;
     size_ += bytes;
     return room;
   }
 
-  void add_handle(Object* object);               // the finished block carries a reference
-  std::size_t size() const noexcept { return size_; }            // prefix included
+  void add_handle(Object* object);                     // the finished block carries a reference
+  std::size_t size() const noexcept { return size_; }  // prefix included
   std::string_view call() const noexcept { return call_; }
 
   // The first shared_ptr to an object writes it, later ones refer to it. Returns the number of
@@ -79,7 +80,7 @@ class Writer {
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
-  bool in_block_ = false;                        // data_ is a block, not the scratch buffer
+  bool in_block_ = false;  // data_ is a block, not the scratch buffer
   Scratch* scratch_ = nullptr;
   std::vector<Object*> handles_;
   std::vector<std::uint32_t> modules_;
@@ -108,7 +109,7 @@ class Reader {
  private:
   const std::byte* data_;
   std::size_t end_;
-  std::size_t at_;                               // prefix included, as in the Writer
+  std::size_t at_;  // prefix included, as in the Writer
   std::vector<std::shared_ptr<void>> shared_;
 };
 

@@ -13,8 +13,8 @@
 namespace procession::detail {
 
 struct CodeAddress {
-  std::uint32_t module;                          // number in the family's table of modules
-  std::uint64_t offset;                          // from where the module is loaded
+  std::uint32_t module;  // number in the family's table of modules
+  std::uint64_t offset;  // from where the module is loaded
 };
 
 // Any thread. Below 20 ns for a module seen before; the first time for a module it asks the

@@ -1,0 +1,148 @@
+// A call as who made it sees it.
+#include <algorithm>
+
+#include "memory/heap.hpp"
+#include "pool/core.hpp"
+#include "procession/detail/exceptions.hpp"
+
+namespace procession::detail {
+namespace {
+
+ItemStatus status_of(const Batch& batch, std::uint32_t item) {
+  return static_cast<ItemStatus>(batch.statuses[item].load(std::memory_order_acquire));
+}
+
+std::atomic<void*>& box(const Batch& batch, std::uint32_t item) {
+  return *reinterpret_cast<std::atomic<void*>*>(batch.results +
+                                                std::size_t{item} * batch.result_stride);
+}
+
+}  // namespace
+
+CallState::~CallState() {
+  free_boxes(*batch_);
+  deallocate(batch_->control);
+  deallocate(batch_);
+}
+
+bool CallState::ready() {
+  std::lock_guard guard(mutex_);
+  const bool dropped = batch_->dropped.load(std::memory_order_acquire) != 0;
+  for (; cursor_ < batch_->chunks; ++cursor_) {
+    std::uint32_t state = batch_->states[cursor_].load(std::memory_order_acquire);
+    // What has not begun when the rest is dropped never will.
+    if (dropped && state == Batch::pending &&
+        batch_->states[cursor_].compare_exchange_strong(state, Batch::finished)) {
+      continue;
+    }
+    if (state != Batch::finished) return false;
+  }
+  return true;
+}
+
+bool CallState::wait(Deadline deadline) {
+  core_->require_own_process("get()");
+  if (spin_until(core_->spin(), [this] { return ready(); })) return true;
+  batch_->waiters.fetch_add(1, std::memory_order_seq_cst);
+  bool is_ready = false;
+  for (;;) {
+    const std::uint32_t seen = batch_->event.load(std::memory_order_acquire);
+    is_ready = ready();
+    if (is_ready) break;
+    if (futex_wait(batch_->event, seen, deadline) == WaitResult::TimedOut) {
+      is_ready = ready();
+      break;
+    }
+  }
+  batch_->waiters.fetch_sub(1, std::memory_order_relaxed);
+  return is_ready;
+}
+
+void CallState::drop_pending() {
+  core_->require_own_process("leaving an imap");
+  batch_->dropped.store(1, std::memory_order_seq_cst);
+}
+
+bool CallState::cancel() { return core_->cancel(*this); }
+
+std::uint32_t CallState::first_failure() const {
+  // A dropped item is the consequence of another's failure, which is the one to tell of.
+  std::uint32_t first = batch_->items;
+  for (std::uint32_t item = 0; item < batch_->items; ++item) {
+    const ItemStatus status = status_of(*batch_, item);
+    if (status == ItemStatus::Value) continue;
+    if (status == ItemStatus::Error || status == ItemStatus::Lost) return item;
+    if (first == batch_->items) first = item;
+  }
+  return first;
+}
+
+bool CallState::has_value(std::uint32_t item) const {
+  return status_of(*batch_, item) == ItemStatus::Value;
+}
+
+void CallState::throw_failure(std::uint32_t item) const {
+  const ItemStatus status = status_of(*batch_, item);
+  if (status == ItemStatus::Error) {
+    if (void* error = box(*batch_, item).load(std::memory_order_acquire)) {
+      Reader reader(static_cast<std::byte*>(error), block_size(error));
+      rethrow_remote(reader);
+    }
+    throw OutOfMemory("the task threw an exception, and the family memory had no room to send it; "
+                      "raise its limit, or free handles and results");
+  }
+  if (const auto loss = losses_.find(item); loss != losses_.end()) {
+    const Death& death = loss->second.death;
+    throw WorkerDied(death.pid, death.exitcode, death.reason, loss->second.attempts,
+                     name_.empty() ? std::string() : "task " + name_);
+  }
+  if (refusal_ != nullptr) std::rethrow_exception(refusal_);
+  throw TaskCancelled("the task was cancelled before it had a result; submit it again if you "
+                      "still want it");
+}
+
+const std::byte* CallState::flat(std::uint32_t item) const {
+  return batch_->results + std::size_t{item} * batch_->result_stride;
+}
+
+Reader CallState::boxed(std::uint32_t item) const {
+  void* block = box(*batch_, item).load(std::memory_order_acquire);
+  return {static_cast<std::byte*>(block), block_size(block)};
+}
+
+void free_boxes(Batch& batch) noexcept {
+  for (std::uint32_t item = 0; item < batch.items; ++item) {
+    const ItemStatus status = status_of(batch, item);
+    const bool boxed = status == ItemStatus::Error || status == ItemStatus::Failing ||
+                       batch.result_kind == ResultKind::Boxed;
+    if (!boxed || status == ItemStatus::None) continue;
+    if (void* block = box(batch, item).load(std::memory_order_acquire)) {
+      box(batch, item).store(nullptr, std::memory_order_relaxed);
+      deallocate(block);
+    }
+  }
+}
+
+std::uint32_t checked_items(std::size_t count) {
+  if (count >= no_item) {
+    throw std::length_error("a map has " + std::to_string(count) +
+                            " items; at most 4294967294 go in one call");
+  }
+  return static_cast<std::uint32_t>(count);
+}
+
+void throw_not_ready(std::string_view call) {
+  throw StateError(std::string(call) + " on a result that is not ready; wait() for it first");
+}
+
+void throw_result_timeout() {
+  throw TimeoutError("the result was not ready in time; the task goes on, ask again or cancel() it");
+}
+
+Deadline deadline_after(std::chrono::nanoseconds duration) {
+  const auto now = std::chrono::steady_clock::now();
+  const auto most = std::chrono::steady_clock::time_point::max() - now;
+  return now + std::clamp<std::chrono::nanoseconds>(duration, std::chrono::nanoseconds(0), most);
+}
+
+}  // namespace procession::detail

@@ -1,0 +1,147 @@
+// The pool, in the process that made it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "pool/shared.hpp"
+#include "pool/supervisor.hpp"
+#include "procession/detail/pool_core.hpp"
+#include "procession/errors.hpp"
+#include "process/child.hpp"
+#include "ship/modules.hpp"
+
+namespace procession::detail {
+
+class Core;
+
+// How a worker died that had a call.
+struct Death {
+  pid_t pid;
+  int exitcode;
+  DeathReason reason;
+};
+
+// One batch. Its block is freed when nobody here asks for it and no worker looks at it.
+class CallState final : public BatchState {
+ public:
+  CallState(std::shared_ptr<Core> core, Batch* batch, int retries,
+            std::chrono::nanoseconds timeout, std::string name)
+      : core_(std::move(core)), batch_(batch), retries_(retries), timeout_(timeout),
+        name_(std::move(name)) {}
+  ~CallState() override;
+
+  bool ready() override;
+  bool wait(Deadline deadline) override;
+  bool cancel() override;
+  void drop_pending() override;
+  std::uint64_t stamp() const override { return batch_->stamp.load(std::memory_order_relaxed); }
+  std::uint32_t items() const override { return batch_->items; }
+  bool succeeded() const override { return first_failure() == batch_->items; }
+  std::uint32_t first_failure() const override;
+  bool has_value(std::uint32_t item) const override;
+  void throw_failure(std::uint32_t item) const override;
+  const std::byte* flat(std::uint32_t item) const override;
+  Reader boxed(std::uint32_t item) const override;
+
+  Batch& batch() { return *batch_; }
+  [[nodiscard]] std::chrono::nanoseconds timeout() const { return timeout_; }
+
+ private:
+  friend class Core;
+  // What became of items that no worker could finish.
+  struct Loss {
+    int attempts = 0;
+    Death death{};
+  };
+  std::shared_ptr<Core> core_;
+  Batch* batch_;
+  int retries_;
+  std::chrono::nanoseconds timeout_;
+  std::string name_;
+  std::mutex mutex_;                             // cursor_
+  std::uint32_t cursor_ = 0;                     // chunks below it are done
+  std::map<std::uint32_t, Loss> losses_;         // guarded by Core::mutex_ until ready
+  std::exception_ptr refusal_;                   // the pool ended before the batch did
+};
+
+class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
+ public:
+  Core(PoolOptions options, std::unique_ptr<Task> initializer);
+  ~Core() override;
+  void start_workers();
+
+  std::shared_ptr<BatchState> submit(Writer& writer, const BatchPlan& plan,
+                                     const TaskOptions& task) override;
+  std::optional<std::size_t> wait_first(const std::vector<std::shared_ptr<BatchState>>& batches,
+                                        Deadline deadline) override;
+  void close() override;
+  void terminate() override;
+  bool join(Deadline deadline) override;
+  std::size_t processes() const override { return workers_.size(); }
+  PoolStats stats() const override;
+  const PoolOptions& options() const override { return options_; }
+  void show_progress(std::size_t done, std::size_t all, bool end) override;
+
+  // For CallState. The user has dropped the last AsyncResult: the call goes when it is done.
+  void drop(CallState* call) noexcept;
+  void require_own_process(const char* call) const;
+  bool cancel(CallState& call);
+  [[nodiscard]] std::uint64_t spin() const { return shared_->spin; }
+
+ private:
+  struct Worker {
+    std::shared_ptr<Child> child;
+    Supervisor::Id watch = 0;
+    std::uint64_t started = 0;                   // nanoseconds
+    std::size_t restarts = 0;
+    std::size_t early_deaths = 0;                // in a row, before it was ready
+    std::optional<DeathReason> killed_for;       // that item, if it still runs it
+    Batch* killed_batch = nullptr;
+    std::uint32_t killed_item = no_item;
+    std::size_t peak_memory = 0;
+    std::uint64_t tasks_before = 0, failed_before = 0;  // of those before it
+  };
+
+  void refuse_ended();
+  void push(Batch* batch);                       // REQUIRES: mutex_
+  void grow_ring();
+  void sweep_limbo(std::size_t most) noexcept;
+  bool unused_now(Batch& batch) noexcept;
+  Batch* make_batch(Writer& writer, const BatchPlan& plan);
+  void start_worker(std::uint32_t index);
+  void on_death(std::uint32_t index);
+  void resolve(std::uint32_t index, const Death& death);
+  bool resolve_item(CallState& call, std::uint32_t item, const Death& death);
+  void put_back(Batch& batch, std::uint32_t chunk);
+  void refuse_rest(const std::exception_ptr& why);
+  void kill_for(std::uint32_t index, DeathReason reason);
+  void arm_timer(std::chrono::nanoseconds timeout);
+  void check_times();
+  void wait_for_room();
+  [[nodiscard]] bool all_gone() const;
+
+  PoolOptions options_;
+  pid_t owner_;
+  PoolShared* shared_ = nullptr;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;              // a worker is gone
+  std::vector<Worker> workers_;
+  std::vector<void*> old_rings_;
+  std::deque<CallState*> limbo_;                 // dropped, but not done or perhaps looked at
+  std::deque<std::shared_ptr<BatchState>> pending_;  // for max_pending
+  LoadedSet loaded_;                             // what workers can resolve
+  void* initializer_block_ = nullptr;
+  std::exception_ptr broken_;
+  bool closed_ = false, terminated_ = false;
+  Supervisor::Id timer_ = 0;
+  std::chrono::nanoseconds shortest_timeout_{0};
+  std::size_t retried_ = 0, cancelled_ = 0, lost_ = 0;
+  std::chrono::steady_clock::time_point shown_{};
+};
+
+}  // namespace procession::detail
