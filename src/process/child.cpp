@@ -18,6 +18,8 @@
 #include "process/fork_server.hpp"
 #include "procession/errors.hpp"
 #include "procession/log.hpp"
+#include "procession/process.hpp"
+#include "ship/exceptions.hpp"
 #include "ship/modules.hpp"
 #include "spdlog/logger.h"
 #include "system/cpu.hpp"
@@ -49,6 +51,7 @@ void prepare_process_layer() {
   static const bool done = [] {
     (void)registry();
     pthread_atfork(nullptr, nullptr, forget_inherited_children);
+    set_process_name_source([] { return current_process().name(); });
     std::atexit([] { settle_children(); });
     return true;
   }();
@@ -119,10 +122,18 @@ struct Gate : Pipe {
 
 }  // namespace
 
-int life_pipe_end() {
+namespace {
+
+LifePipe& life_pipe() {
   static auto* pipe = new LifePipe;              // for as long as the process lives
-  return pipe->read_end();
+  return *pipe;
 }
+
+}  // namespace
+
+int life_pipe_end() { return life_pipe().read_end(); }
+
+std::vector<int> life_pipe_descriptors() { return life_pipe().descriptors(); }
 
 std::shared_ptr<Child> Child::start(const std::string& name, StartMethod method, StartOrder order,
                                     Task& task) {

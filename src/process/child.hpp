@@ -99,6 +99,7 @@ void flush_streams() noexcept;
 
 // The write end stays here, children die with it.
 int life_pipe_end();
+std::vector<int> life_pipe_descriptors();
 
 // True once main() can divert a child (procession/main.hpp).
 [[nodiscard]] bool diverts() noexcept;

@@ -245,5 +245,12 @@ namespace detail {
 
 std::vector<pid_t> service_processes() { return server_pids(); }
 
+std::vector<int> service_descriptors() {
+  std::vector<int> all = server_descriptors();
+  if (have_family()) all.push_back(family_descriptor());
+  for (const int end : life_pipe_descriptors()) all.push_back(end);
+  return all;
+}
+
 }  // namespace detail
 }  // namespace procession

@@ -1,4 +1,5 @@
 // The child's side of a start.
+#include <cxxabi.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -127,6 +128,8 @@ void run_as_child(bool fresh, const std::function<void()>& body) {
   try {
     call_watching_throws([](void* f) { (*static_cast<const std::function<void()>*>(f))(); },
                          const_cast<std::function<void()>*>(&body), site);
+  } catch (abi::__forced_unwind&) {
+    throw;                                       // pthread_exit() in the target
   } catch (...) {
     report_uncaught(site);
     status = 1;

@@ -70,6 +70,15 @@ int LifePipe::read_end() {
   return read_end_.get();
 }
 
+std::vector<int> LifePipe::descriptors() {
+  const std::lock_guard guard(mutex_);
+  std::vector<int> open;
+  for (const Descriptor* end : {&read_end_, &write_end_}) {
+    if (*end) open.push_back(end->get());
+  }
+  return open;
+}
+
 void LifePipe::after_fork() noexcept { write_end_.reset(); }
 
 bool die_with(int read_end) {

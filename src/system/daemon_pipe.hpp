@@ -15,6 +15,7 @@
 #pragma once
 
 #include <mutex>
+#include <vector>
 
 #include "system/descriptor.hpp"
 
@@ -31,6 +32,9 @@ class LifePipe {
   // The end that children are given, by inheritance or over a socket; close-on-exec. Makes the
   // pipe on first use. Owned by the LifePipe. Throws SystemError.
   int read_end();
+
+  // What it has open now.
+  [[nodiscard]] std::vector<int> descriptors();
 
   // In a child made by a raw clone (or _Fork), at once: closes the inherited write end. The
   // inherited read end stays open under its number, for die_with, until the child calls its own
