@@ -1,5 +1,6 @@
 // A process from start to end: exit codes, joins, signals.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -80,7 +81,7 @@ TEST_P(ProcessLife, ASegmentationFaultIsASignal) {
   ProcessOptions quiet = options();
   quiet.limits.core_dump = 0;
   Process process(quiet, [] {
-    int* volatile nowhere = nullptr;
+    volatile int* volatile nowhere = nullptr;
     *nowhere = 1;
   });
   EXPECT_EQ(run(process), -SIGSEGV);
