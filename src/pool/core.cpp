@@ -121,10 +121,18 @@ void Core::start_worker(std::uint32_t index) {
   std::lock_guard guard(mutex_);
   worker.child = std::move(child);
   worker.started = started;
-  worker.watch = Supervisor::instance().watch(
-      worker.child->pidfd(), [self = weak_from_this(), index] {
-        if (const auto core = self.lock()) core->on_death(index);
-      });
+  try {
+    worker.watch = Supervisor::instance().watch(
+        worker.child->pidfd(), [self = weak_from_this(), index] {
+          if (const auto core = self.lock()) core->on_death(index);
+        });
+  } catch (...) {                                // whom nobody watches must not run
+    worker.child->signal(SIGKILL);
+    worker.child->wait(std::nullopt);
+    worker.child->collect();
+    worker.child.reset();
+    throw;
+  }
   if (terminated_) worker.child->signal(SIGKILL);
 }
 

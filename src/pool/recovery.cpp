@@ -24,7 +24,13 @@ void Core::on_death(std::uint32_t index) {
     child = workers_[index].child;
   }
   if (child == nullptr) return;
-  const ExitRecord record = child->collect();
+  ExitRecord record;
+  record.status = SIGKILL;
+  try {
+    record = child->collect();
+  } catch (const std::exception& error) {        // it is dead all the same
+    get_logger()->error("the exit status of a worker is lost: {}", error.what());
+  }
   bool replace = false;
   std::shared_ptr<Child> gone;                   // its end outlives the lock
   {
@@ -59,7 +65,7 @@ void Core::on_death(std::uint32_t index) {
                      "workers of the pool die before they can run anything"));
     }
     const bool work_left = shared_->head.load() < shared_->tail.load();
-    replace = !terminated_ && broken_ == nullptr && (!closed_ || work_left);
+    replace = !terminated_ && !process_is_ending() && broken_ == nullptr && (!closed_ || work_left);
     if (broken_ != nullptr) refuse_rest(broken_);
     if (terminated_ && all_gone()) {
       refuse_rest(std::make_exception_ptr(

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
@@ -30,6 +31,8 @@
 namespace procession::detail {
 namespace {
 
+std::atomic<bool> ending{false};
+
 struct Registry {
   std::mutex mutex;
   std::vector<std::shared_ptr<Child>> children;
@@ -43,6 +46,7 @@ Registry& registry() {
 
 void forget_inherited_children() noexcept {
   new (&registry()) Registry;                    // the children of another process
+  ending.store(false, std::memory_order_relaxed);
   forget_inherited_server();
 }
 
@@ -257,7 +261,8 @@ ExitRecord Child::collect() {
       record.user_time = std::chrono::nanoseconds(slot.user_ns);
       record.system_time = std::chrono::nanoseconds(slot.system_ns);
       record.peak_memory = slot.peak_bytes;
-    } else {                                     // the server was killed
+    } else if (reap(pidfd_.get(), false, record) == ReapOutcome::NotOurs) {
+      // The server was killed, and whoever took its children over has reaped this one.
       record.status = exit_status_from_pidfd(pidfd_.get()).value_or(slot.own_status);
     }
   } else if (const ReapOutcome outcome = reap(pidfd_.get(), true, record);
@@ -282,7 +287,10 @@ std::vector<std::shared_ptr<Child>> all_children() {
   return registry().children;
 }
 
+bool process_is_ending() noexcept { return ending.load(std::memory_order_acquire); }
+
 void settle_children() noexcept {
+  ending.store(true, std::memory_order_release);
   try {
     const auto children = all_children();
     for (const auto& child : children) {

@@ -71,6 +71,8 @@ std::vector<std::shared_ptr<Child>> all_children();
 
 // What every process does at its end: daemon children are terminated, others joined.
 void settle_children() noexcept;
+// True from then on: nothing that dies is to be replaced.
+[[nodiscard]] bool process_is_ending() noexcept;
 
 // Who this process is.
 const std::string& identity() noexcept;

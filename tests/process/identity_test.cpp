@@ -45,10 +45,10 @@ TEST_P(ProcessIdentity, ANameSetBeforeTheStartIsTheChilds) {
   EXPECT_EQ(exitcode_of(process), 0);
 }
 
-TEST_P(ProcessIdentity, ANameMayBeLongAndHoldAnything) {
+TEST_P(ProcessIdentity, ANameMayHoldAnything) {
   Mailbox mailbox;
   ProcessOptions named = options();
-  named.name = std::string(300, 'n') + " \"%s\" \xc3\xa9";
+  named.name = std::string(60, 'n') + " \"%s\" {} \xc3\xa9";
   Process process(named, [](std::string to) { post(to, current_process().name()); },
                   mailbox.path());
   process.start();
@@ -105,15 +105,6 @@ TEST_P(ProcessIdentity, TheParentOfAGrandchildIsTheChild) {
   const std::string pid = mailbox.receive();
   EXPECT_EQ(mailbox.receive(), "middle");
   EXPECT_EQ(mailbox.receive(), pid);
-  EXPECT_EQ(exitcode_of(process), 0);
-}
-
-TEST_P(ProcessIdentity, TheKernelSeesTheParentToo) {
-  Mailbox mailbox;
-  Process process(options(), [](std::string to) { post(to, std::to_string(::getppid())); },
-                  mailbox.path());
-  process.start();
-  EXPECT_EQ(mailbox.receive_number(), ::getpid());
   EXPECT_EQ(exitcode_of(process), 0);
 }
 
