@@ -94,13 +94,16 @@ Core::~Core() {
 void Core::start_workers() {
   try {
     for (std::uint32_t i = 0; i < workers_.size(); ++i) start_worker(i);
-    const StartMethod method = options_.start_method.value_or(default_start_method());
-    loaded_ = method == StartMethod::ForkServer ? served_modules() : loaded_modules();
+    loaded_ = start_method() == StartMethod::ForkServer ? served_modules() : loaded_modules();
   } catch (...) {
     terminate();
     join(std::nullopt);
     throw;
   }
+}
+
+StartMethod Core::start_method() const {
+  return options_.start_method ? *options_.start_method : default_start_method();
 }
 
 void Core::start_worker(std::uint32_t index) {
@@ -114,7 +117,7 @@ void Core::start_worker(std::uint32_t index) {
   }
   std::string name = next_child_name(&order.identity);
   name = (options_.name.empty() ? "Pool" : options_.name) + "Worker-" + order.identity;
-  const auto method = options_.start_method.value_or(default_start_method());
+  const StartMethod method = start_method();
   const auto task = worker_task(*shared_, index);
   const std::uint64_t started = monotonic_ns();
   auto child = Child::start(name, method, std::move(order), *task);

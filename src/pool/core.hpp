@@ -114,6 +114,7 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   bool unused_now(Batch& batch) noexcept;
   Batch* make_batch(Writer& writer, const BatchPlan& plan);
   void start_worker(std::uint32_t index);
+  [[nodiscard]] StartMethod start_method() const;
   void on_death(std::uint32_t index);
   void resolve(std::uint32_t index, const Death& death);
   bool resolve_item(CallState& call, std::uint32_t item, const Death& death);

@@ -54,17 +54,19 @@ class WorkerTask final : public Task {
   WorkerTask(PoolShared& shared, std::uint32_t index) : shared_(&shared), index_(index) {}
   void run() override { run_worker(*shared_, index_); }
   void write(Writer& writer) const override {
-    writer.align(alignof(PoolShared*));
-    writer.write(&shared_, sizeof shared_);
+    const auto address = reinterpret_cast<std::uintptr_t>(shared_);
+    writer.align(alignof(std::uintptr_t));
+    writer.write(&address, sizeof address);
     writer.write(&index_, sizeof index_);
   }
   TaskEntry entry() const noexcept override { return &received; }
 
  private:
   static void received(Reader& reader) {
-    reader.align(alignof(PoolShared*));
-    auto* shared = *reinterpret_cast<PoolShared* const*>(reader.take(sizeof(PoolShared*)));
-    run_worker(*shared, *reinterpret_cast<const std::uint32_t*>(reader.take(sizeof(std::uint32_t))));
+    reader.align(alignof(std::uintptr_t));
+    const auto address = *reinterpret_cast<const std::uintptr_t*>(reader.take(sizeof(std::uintptr_t)));
+    const auto index = *reinterpret_cast<const std::uint32_t*>(reader.take(sizeof(std::uint32_t)));
+    run_worker(*reinterpret_cast<PoolShared*>(address), index);
   }
   PoolShared* shared_;
   std::uint32_t index_;

@@ -149,7 +149,7 @@ std::shared_ptr<Child> Child::start(const std::string& name, StartMethod method,
   child->daemon_ = order.daemon;
   child->served_ = method != StartMethod::Fork;
   if (child->served_) require_diversion();
-  order.default_method = static_cast<std::uint8_t>(default_start_method());
+  order.default_method = static_cast<std::uint8_t>(get_start_method());
   order.report = method == StartMethod::Spawn || !order.cpus.empty() || order.limits.memory ||
                  order.limits.cpu_time || order.limits.open_files || order.limits.core_dump;
   Pipe report;

