@@ -35,6 +35,7 @@ std::atomic<bool> ready{false};
 std::mutex mutex;                                 // making or joining the family, once
 int descriptor = -1;
 std::uint32_t own_index = 0;
+std::atomic<unsigned> epoch{0};
 thread_local std::uint32_t next_fork_slot = 0;
 
 void map(int memory) {
@@ -130,6 +131,7 @@ void parent_after_fork() noexcept {
 
 bool child_after_fork() noexcept {
   if (!have_family()) return true;
+  epoch.fetch_add(1, std::memory_order_relaxed);
   own_index = next_fork_slot;
   next_fork_slot = 0;
   forget_inherited_heap();
@@ -176,6 +178,8 @@ int family_descriptor() noexcept { return descriptor; }
 ProcessSlot& self() noexcept { return slot_at(own_index); }
 
 std::uint32_t self_index() noexcept { return own_index; }
+
+unsigned fork_epoch() noexcept { return epoch.load(std::memory_order_relaxed); }
 
 std::atomic<void*>& family_root(FamilyRoot root) noexcept {
   return family().roots[static_cast<std::size_t>(root)];

@@ -86,6 +86,10 @@ void after_raw_fork_in_parent() noexcept;
 // False: the slot was taken back meanwhile; the child must exit.
 [[nodiscard]] bool after_raw_fork_in_child() noexcept;
 
+// Differs between a process and one forked from it: tells, without a system call, whether an
+// object of private memory was made by this process.
+[[nodiscard]] unsigned fork_epoch() noexcept;
+
 // The slot that the next fork() of this thread gives its child; made by the caller.
 void set_next_fork_slot(std::uint32_t slot) noexcept;
 

@@ -143,13 +143,14 @@ void give_pages(std::size_t page) noexcept {
 
 std::size_t adopt_orphan(std::uint8_t size_class) noexcept {
   auto& orphans = family().orphans[size_class];
-  if (orphans.load(std::memory_order_acquire) == 0) return 0;
+  // Cleared before the look: a sweep that ends meanwhile is not forgotten.
+  if (orphans.load(std::memory_order_acquire) == 0 || orphans.exchange(0) == 0) return 0;
   std::size_t adopted = 0;
-  std::uint32_t left = 0;
+  bool more = false;
   for_each_run([&](std::size_t page, const PageRun& run) {
     if (run.kind != PageKind::Slab || run.owner != 0 || run.size_class != size_class) return;
     if (adopted != 0) {
-      ++left;
+      more = true;
       return;
     }
     PageRun mine = run;
@@ -157,8 +158,15 @@ std::size_t adopt_orphan(std::uint8_t size_class) noexcept {
     std::uint64_t expected = run.word();
     if (page_word(page).compare_exchange_strong(expected, mine.word())) adopted = page + 1;
   });
-  orphans.store(left, std::memory_order_release);
+  if (more) orphans.store(1, std::memory_order_release);
   return adopted;
+}
+
+void announce_orphans() noexcept {
+  for_each_run([](std::size_t, const PageRun& run) {
+    if (run.kind != PageKind::Slab || run.owner != 0) return;
+    family().orphans[run.size_class].store(1, std::memory_order_release);
+  });
 }
 
 }  // namespace procession::detail

@@ -10,6 +10,8 @@
 //   3. What a run begins with (a Slab, a BlockHeader) is whole before its first word says so.
 //   4. Words inside a Slab or Large run say Inside. Words inside a Free run mean nothing.
 //   5. `hint` is the first page of a run, and no free run begins below it.
+//   6. `orphans` of a size class is not 0 while a slab of that class has no owner, but during an
+//      adoption or a sweep. Every sweep ends by making it so, also that of a killed adopter.
 // The single stores: take from a free run: the run's first word (the rest of it was described
 // before); take at the end: `top`; give back: the first word; merge two free runs: the first's.
 // A holder of page_mutex that dies between two of them leaves nothing to repair.
@@ -67,6 +69,9 @@ void for_each_run(Visit visit);
 
 // A run that a dead process left, of this size class, now owned by this process; or 0.
 [[nodiscard]] std::size_t adopt_orphan(std::uint8_t size_class) noexcept;
+
+// Makes invariant 6 hold; the last step of a sweep.
+void announce_orphans() noexcept;
 
 }  // namespace procession::detail
 

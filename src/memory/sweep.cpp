@@ -15,10 +15,33 @@ std::array<BlockFinalizer, 8>& finalizers() noexcept {
   return table;
 }
 
-void reclaim(void* block) noexcept {
-  const auto kind = static_cast<std::size_t>(header_of(block).kind());
-  if (finalizers()[kind] != nullptr) finalizers()[kind](block);
-  deallocate(block);
+// Calls visit(page) for every run of the owner. The page heap is not locked meanwhile, so that
+// the visitor may give pages.
+template <class Visit>
+void for_each_run_of(std::uint32_t owner, Visit visit) noexcept {
+  std::array<std::size_t, 256> pages;
+  std::size_t from = 0;
+  for (std::size_t count = pages.size(); count == pages.size();) {
+    count = 0;
+    for_each_run([&](std::size_t page, const PageRun& run) {
+      if (run.owner == owner && page >= from && count < pages.size()) pages[count++] = page;
+    });
+    for (std::size_t i = 0; i < count; ++i) visit(pages[i]);
+    if (count != 0) from = pages[count - 1] + 1;
+  }
+}
+
+// A finalizer reads other blocks of the dead process, so each must have run before any block is
+// freed: what is free may be another process's a moment later. A block that was finalized becomes
+// Plain, and whoever follows a dead sweeper passes it over.
+void finalize_run(std::size_t page) noexcept {
+  for_each_block(page, [](void* block) {
+    const BlockKind kind = header_of(block).kind();
+    const BlockFinalizer finalizer = finalizers()[static_cast<std::size_t>(kind)];
+    if (finalizer == nullptr || reachable(block)) return;
+    finalizer(block);
+    set_block_kind(block, BlockKind::Plain);
+  });
 }
 
 // Frees what nobody reaches in a run of the dead; the rest is nobody's from now on.
@@ -28,7 +51,7 @@ void sweep_run(std::size_t page) noexcept {
     if (reachable(block)) {
       ++left;
     } else {
-      reclaim(block);
+      deallocate(block);
     }
   });
   PageRun run = PageRun::from(page_word(page).load(std::memory_order_acquire));
@@ -37,19 +60,13 @@ void sweep_run(std::size_t page) noexcept {
   } else if (run.kind == PageKind::Slab || (run.kind == PageKind::Large && left != 0)) {
     run.owner = 0;
     page_word(page).store(run.word(), std::memory_order_release);
-    if (run.kind == PageKind::Slab) family().orphans[run.size_class].fetch_add(1);
   }
 }
 
 void sweep_runs(std::uint32_t owner) noexcept {
-  std::array<std::size_t, 256> pages;
-  for (std::size_t count = pages.size(); count == pages.size();) {
-    count = 0;
-    for_each_run([&](std::size_t page, const PageRun& run) {
-      if (run.owner == owner && count < pages.size()) pages[count++] = page;
-    });
-    for (std::size_t i = 0; i < count; ++i) sweep_run(pages[i]);
-  }
+  for_each_run_of(owner, finalize_run);
+  for_each_run_of(owner, sweep_run);
+  announce_orphans();
 }
 
 void store_state(std::uint32_t index, SlotState state) noexcept {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <new>
 
+#include "memory/family.hpp"
 #include "memory/heap.hpp"
 #include "memory/sweep.hpp"
 #include "process/fork_server.hpp"
@@ -45,7 +46,7 @@ std::shared_ptr<PoolCore> PoolCore::make(PoolOptions options, std::unique_ptr<Ta
 }
 
 Core::Core(PoolOptions options, std::unique_ptr<Task> initializer)
-    : options_(std::move(options)), owner_(getpid()) {
+    : options_(std::move(options)), owner_((ensure_family(), fork_epoch())) {
   (void)finalizer_set;
   if (options_.processes == 0) {
     options_.processes = static_cast<std::size_t>(detail::usable_cpu_count());
@@ -82,7 +83,7 @@ Core::Core(PoolOptions options, std::unique_ptr<Task> initializer)
 }
 
 Core::~Core() {
-  if (owner_ != getpid()) return;
+  if (owner_ != fork_epoch()) return;
   sweep_limbo(limbo_.size());
   for (void* ring : old_rings_) deallocate(ring);
   deallocate(shared_->ring.load());
@@ -140,7 +141,7 @@ void Core::start_worker(std::uint32_t index) {
 }
 
 void Core::require_own_process(const char* call) const {
-  if (owner_ == getpid()) return;
+  if (owner_ == fork_epoch()) return;
   throw StateError(std::string(call) + " on a pool in a process that did not make it; make a pool "
                    "of its own there");
 }
@@ -275,7 +276,7 @@ bool Core::unused_now(Batch& batch) noexcept {
 
 void Core::drop(CallState* call) noexcept {
   const std::shared_ptr<Core> keep = call->core_;  // it may be the last
-  if (owner_ != getpid()) return;                  // a forked copy: the memory is not ours
+  if (owner_ != fork_epoch()) return;                  // a forked copy: the memory is not ours
   std::unique_lock lock(mutex_);
   if (call->ready() && unused_now(call->batch())) {
     lock.unlock();

@@ -127,7 +127,7 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   [[nodiscard]] bool all_gone() const;
 
   PoolOptions options_;
-  pid_t owner_;
+  unsigned owner_;                               // fork_epoch() of the process that made it
   PoolShared* shared_ = nullptr;
   mutable std::mutex mutex_;
   std::condition_variable changed_;              // a worker is gone

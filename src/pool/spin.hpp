@@ -13,13 +13,15 @@ bool spin_until(std::uint64_t nanoseconds, Ready ready) {
   if (ready()) return true;
   if (nanoseconds == 0) return false;
   const std::uint64_t end = monotonic_ns() + nanoseconds;
-  do {
-    for (int i = 0; i < 32; ++i) {
+  // Often at first, then less so: each look takes the line away from whoever is to write it.
+  for (int pause = 1;;) {
+    for (int i = 0; i < 16; ++i) {
       if (ready()) return true;
-      cpu_relax();
+      for (int j = 0; j < pause; ++j) cpu_relax();
     }
-  } while (monotonic_ns() < end);
-  return false;
+    if (monotonic_ns() >= end) return false;
+    if (pause < 8) pause *= 2;
+  }
 }
 
 }  // namespace procession::detail

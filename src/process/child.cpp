@@ -145,7 +145,7 @@ std::shared_ptr<Child> Child::start(const std::string& name, StartMethod method,
   prepare_process_layer();
   std::shared_ptr<Child> child(new Child);
   child->name_ = name;
-  child->owner_ = getpid();
+  child->owner_ = fork_epoch();
   child->daemon_ = order.daemon;
   child->served_ = method != StartMethod::Fork;
   if (child->served_) require_diversion();
@@ -229,7 +229,7 @@ void Child::await_report(int report) {
 
 Child::~Child() = default;
 
-bool Child::foreign() const noexcept { return owner_ != getpid(); }
+bool Child::foreign() const noexcept { return owner_ != fork_epoch(); }
 
 std::string Child::name() const {
   std::lock_guard guard(mutex_);

@@ -56,7 +56,7 @@ class Child {
 
   mutable std::mutex mutex_;
   std::string name_;
-  pid_t owner_ = 0;
+  unsigned owner_ = 0;                           // fork_epoch() of the process that started it
   pid_t pid_ = 0;
   bool daemon_ = false;
   bool served_ = false;                          // the fork server is its parent

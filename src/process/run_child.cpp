@@ -1,6 +1,7 @@
 // The child's side of a start.
 #include <cxxabi.h>
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -168,6 +169,8 @@ void divert_main() {
   main_diverts.store(true, std::memory_order_release);
   const detail::Inheritance* inherited = detail::inheritance();
   if (inherited == nullptr) return;
+  // It was executed as /proc/self/exe: it shall be listed under the program's name.
+  prctl(PR_SET_NAME, program_invocation_short_name);
   detail::ensure_family();
   if (inherited->channel >= 0) detail::serve(inherited->channel, inherited->life);
   if (inherited->life >= 0) {

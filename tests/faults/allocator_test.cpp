@@ -31,7 +31,7 @@ class AllocatorFaults : public FamilyFaults {
     plan.shared = family_words;
     plan.setup = [&] {
       bury_the_dead();
-      return_orphans();
+      tidy_heap();
       before_ = Contents::look();
     };
     plan.prepare = std::move(prepare);
@@ -133,7 +133,7 @@ TEST_F(AllocatorFaults, HandingOver) {
       bury_the_dead();
       if (void* given = home->load()) deallocate_if_home(given, *home);
       home->store(nullptr);
-      return_orphans();
+      tidy_heap();
     };
     plan.setup = [&] {
       drop_given();
@@ -177,7 +177,7 @@ TEST_F(AllocatorFaults, GivingBackABlockOfAnotherProcess) {
     plan.shared = family_words;
     plan.setup = [&] {
       bury_the_dead();
-      return_orphans();
+      tidy_heap();
       if (block != nullptr && find_block(block) == block) free_block(block);
       before = Contents::look();
       block = allocate(bytes);
@@ -205,7 +205,7 @@ TEST_F(AllocatorFaults, AdoptingAnOrphanSlab) {
     bury_the_dead();
     if (void* given = home->load()) deallocate_if_home(given, *home);
     home->store(nullptr);
-    return_orphans();
+    tidy_heap();
   };
   Contents before;
   FaultPlan plan;

@@ -82,8 +82,9 @@ void use_blocks(const Trial& trial, std::size_t bytes);
 // A block that goes back to its slab, and is not kept.
 void free_block(void* block);
 void return_kept_blocks(std::size_t bytes);
-// Gives back the pages of slabs that nobody owns and nobody uses.
-void return_orphans();
+// Gives back the pages of slabs that nobody owns and nobody uses, and merges free runs, so that a
+// call takes the same way through the heap in each trial.
+void tidy_heap();
 
 // References to the object that ledgers and blocks hold, counted one by one.
 std::size_t count_references(const detail::Object* object);

@@ -24,7 +24,7 @@ SlotWord word_of(std::uint32_t index) {
 
 void bury_everything() {
   bury_the_dead();
-  return_orphans();
+  tidy_heap();
 }
 
 // Slots can be claimed, are claimed once, and begin empty.
@@ -124,7 +124,7 @@ TEST_F(ProcessTableFaults, JoiningASlot) {
     bury_the_dead();
     if (index != 0) collect_slot(index, generation);
     index = 0;
-    return_orphans();
+    tidy_heap();
   };
   FaultPlan plan;
   plan.name = "join_slot";
@@ -215,7 +215,7 @@ class SweepFaults : public ProcessTableFaults {
       bury_the_dead();
       if (void* given = home->load()) deallocate_if_home(given, *home);
       home->store(nullptr);
-      return_orphans();
+      tidy_heap();
     };
     FaultPlan plan;
     plan.name = name;

@@ -139,7 +139,7 @@ TEST_P(ProcessTargets, BoundStringsAndVectors) {
   const auto add = [](std::string text, std::vector<int> numbers, int number) {
     std::exit(static_cast<int>(text.size()) + numbers.at(1) + number);
   };
-  EXPECT_EQ(code_of(bind_front(add, std::string("three"), std::vector{1, 2}), 3), 10);
+  EXPECT_EQ(code_of(procession::bind_front(add, std::string("three"), std::vector{1, 2}), 3), 10);
 }
 
 TEST_P(ProcessTargets, ALiteralArrivesAsAString) {

@@ -130,35 +130,56 @@ TEST(OwnerDeathTest, TheWaitersOfAllItsLocksLearnOfADeath) {
 }
 
 // Those who fell asleep under an earlier owner are told of the death of a later one.
-TEST(OwnerDeathTest, AWaiterThatSawOwnersComeAndGoLearnsOfTheLastOnesDeath) {
+TEST(OwnerDeathTest, WaitersThatSawOwnersComeAndGoLearnOfTheLastOnesDeath) {
+  struct News {
+    pid_t from;
+    bool holds;
+  };
   const Lock lock;
   lock.acquire();
-  Pipe holding, never;
+  Pipe news, never;
   std::vector<Child> rivals;
   for (int i = 0; i < 4; ++i) {
     rivals.push_back(start_child([&] {
       try {
         lock.acquire();
-        holding.send(::getpid());
+        news.send(News{::getpid(), true});
         never.receive<char>();
       } catch (const OwnerDied&) {
-        EXPECT_TRUE(lock.recover());
-        holding.send(::getpid());
-        never.receive<char>();
+        news.send(News{::getpid(), false});
       }
     }));
   }
   for (const Child& rival : rivals) await_futex_sleep(rival);
   lock.release();
-  for (int i = 0; i < 2; ++i) {
-    const pid_t owner = *holding.receive<pid_t>();
-    ::kill(owner, SIGKILL);
-    if (i == 1) break;
-    // The others race to recover; the losers wait for the winner and are not told anything.
+  const News first = *news.receive<News>();
+  EXPECT_TRUE(first.holds);
+  for (const Child& rival : rivals) {
+    if (rival.pid() != first.from) await_futex_sleep(rival);
   }
-  const pid_t last = *holding.receive<pid_t>();
-  EXPECT_NE(last, 0);
-  for (Child& rival : rivals) rival.kill();
+  ::kill(first.from, SIGKILL);
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(news.receive<News>()->holds);
+}
+
+// The kernel wakes one for a death; that one waits for another lock, and is killed at once.
+TEST(OwnerDeathTest, AWaiterKilledAsItLearnsOfADeathDoesNotKeepItToItself) {
+  for (int round = 0; round < 30; ++round) {
+    const Lock first, second;
+    Child holder = child_that([&] {
+      first.acquire();
+      second.acquire();
+    });
+    Child doomed = start_child([&] { EXPECT_THROW(first.acquire(), OwnerDied); });
+    await_futex_sleep(doomed);
+    Child heir = start_child([&] { EXPECT_THROW(second.acquire(), OwnerDied); });
+    await_futex_sleep(heir);
+    holder.kill();
+    doomed.kill();
+    ASSERT_EQ(heir.wait(test_support::Deadline(20s)), (test_support::ChildStatus{0, 0}))
+        << "in round " << round;
+    holder.wait();
+    doomed.wait();
+  }
 }
 
 TEST(OwnerDeathTest, AStoppedHolderIsAlive) {

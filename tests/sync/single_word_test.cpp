@@ -1,0 +1,96 @@
+// Kernels before 5.16 let a thread wait for one word only.
+#include <unistd.h>
+
+#include <functional>
+#include <future>
+#include <mutex>
+#include <vector>
+
+#include "procession/errors.hpp"
+#include "procession/event.hpp"
+#include "procession/lock.hpp"
+#include "sync/sleeper.hpp"
+#include "sync_test.hpp"
+
+namespace procession {
+namespace {
+
+using namespace sync_test;
+
+// Everything in a child, as there is no way back.
+void on_an_old_kernel(const std::function<void()>& body) {
+  EXPECT_EQ(test_support::run_child([&] {
+              detail::pretend_single_word_kernel();
+              body();
+            }),
+            (test_support::ChildStatus{0, 0}));
+}
+
+TEST(SingleWordTest, ALockIsHandedOnBetweenSleepers) {
+  on_an_old_kernel([] {
+    const Lock lock;
+    for (const Kind kind : {Kind::Processes, Kind::Threads}) {
+      run_all(kind, 4, [&](std::size_t) {
+        for (int i = 0; i < 200; ++i) {
+          const std::scoped_lock guard(lock);
+          sched_yield();
+        }
+      });
+    }
+    EXPECT_FALSE(lock.locked());
+  });
+}
+
+TEST(SingleWordTest, AllSleepersLearnOfADeath) {
+  on_an_old_kernel([] {
+    const Lock lock;
+    Child holder = child_that([&] { lock.acquire(); });
+    std::vector<Child> waiters;
+    for (int i = 0; i < 3; ++i) {
+      waiters.push_back(start_child([&] { EXPECT_THROW(lock.acquire(), OwnerDied); }));
+    }
+    for (const Child& waiter : waiters) await_futex_sleep(waiter);
+    holder.kill();
+    for (Child& waiter : waiters) EXPECT_EQ(waiter.wait(), (test_support::ChildStatus{0, 0}));
+    holder.wait();
+  });
+}
+
+TEST(SingleWordTest, ASleeperLearnsOfAThreadThatEndsAlone) {
+  on_an_old_kernel([] {
+    const Lock lock(OnOwnerDeath::Release);
+    std::promise<void> go, taken;
+    Thread holder([&] {
+      lock.acquire();
+      taken.set_value();
+      go.get_future().wait();
+    });
+    taken.get_future().wait();
+    Thread waiter([&] {
+      lock.acquire();
+      lock.release();
+    });
+    await_futex_sleep(::getpid(), waiter.tid());
+    go.set_value();
+    waiter.join();
+    holder.join();
+  });
+}
+
+TEST(SingleWordTest, TimedWaitsEndAndEventsWake) {
+  on_an_old_kernel([] {
+    const Lock lock;
+    const Event event;
+    lock.acquire();
+    Child child = start_child([&] {
+      EXPECT_FALSE(lock.acquire(5ms));
+      EXPECT_TRUE(event.wait(1h));
+    });
+    await_futex_sleep(child);
+    event.set();
+    EXPECT_EQ(child.wait(), (test_support::ChildStatus{0, 0}));
+  });
+}
+
+}  // namespace
+}  // namespace procession
