@@ -29,7 +29,7 @@ namespace procession {
 namespace detail {
 struct EventShared {
   Object head;
-  std::atomic<std::uint32_t> word;               // src/sync/event.cpp
+  std::atomic<std::uint32_t> word;  // src/sync/event.cpp
 };
 }  // namespace detail
 

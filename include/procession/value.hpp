@@ -57,7 +57,7 @@ struct WideValueShared {
   Object head;
   LockCore lock;
   WideValue wide;
-  union {                                        // whole words, also where T is none
+  union {  // whole words, also where T is none
     alignas(std::max<std::size_t>(alignof(T), 8)) std::uint64_t current[words];
     T value;
   };
@@ -67,7 +67,7 @@ struct WideValueShared {
 
 template <class T>
 consteval bool is_number() {
-  return (std::is_integral_v<T> || std::is_floating_point_v<T>) && fits_instruction<T>();
+  return (std::is_integral_v<T> || std::is_floating_point_v<T>)&&fits_instruction<T>();
 }
 
 }  // namespace detail
@@ -141,20 +141,14 @@ class Value : public detail::HandleBase {
 
   // Integral and floating T of at most 8 bytes. Atomic, lock-free, never block.
   // Returns the value before.
-  T fetch_add(T by) const
-    requires(detail::is_number<T>() && !std::same_as<T, bool>)
-  {
+  T fetch_add(T by) const requires(detail::is_number<T>() && !std::same_as<T, bool>) {
     return std::atomic_ref<T>(shared().value).fetch_add(by);
   }
-  T exchange(T desired) const
-    requires(detail::is_number<T>())
-  {
+  T exchange(T desired) const requires(detail::is_number<T>()) {
     return std::atomic_ref<T>(shared().value).exchange(desired);
   }
   // False: the value was not `expected`, which now is what it was.
-  bool compare_exchange(T& expected, T desired) const
-    requires(detail::is_number<T>())
-  {
+  bool compare_exchange(T& expected, T desired) const requires(detail::is_number<T>()) {
     return std::atomic_ref<T>(shared().value).compare_exchange_strong(expected, desired);
   }
 

@@ -67,7 +67,8 @@ void give_pages(std::size_t page) noexcept;
 template <class Visit>
 void for_each_run(Visit visit);
 
-// A run that a dead process left, of this size class, now owned by this process; or 0.
+// A slab that a dead process left, of this size class, now owned by this process: its page number
+// + 1; or 0.
 [[nodiscard]] std::size_t adopt_orphan(std::uint8_t size_class) noexcept;
 
 // Makes invariant 6 hold; the last step of a sweep.

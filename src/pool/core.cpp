@@ -221,7 +221,11 @@ std::shared_ptr<BatchState> Core::submit(Writer& writer, const BatchPlan& plan,
     if (options_.max_pending != 0) pending_.push_back(call);
     if (batch->timed != 0) arm_timer(timeout);
   }
-  wake_workers(*shared_, batch->chunks == 1 ? 1 : INT32_MAX);
+  if (batch->chunks > 1) {
+    wake_workers(*shared_, INT32_MAX);
+  } else if (shared_->spinners.load(std::memory_order_seq_cst) <= 0) {
+    wake_workers(*shared_, 1);
+  }
   return call;
 }
 

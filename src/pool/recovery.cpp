@@ -42,6 +42,7 @@ void Core::on_death(std::uint32_t index) {
     if (slot.over_memory.load() != 0) reason = DeathReason::MemoryLimit;
     resolve(index, {child->pid(), exitcode, reason});
     if (slot.sleeping.exchange(0) != 0) shared_->sleepers.fetch_sub(1);
+    if (slot.spinning.exchange(0) != 0) shared_->spinners.fetch_sub(1);
     const bool was_ready = slot.ready.load() != 0;
     worker.early_deaths = was_ready ? 0 : worker.early_deaths + 1;
     worker.tasks_before += slot.tasks.exchange(0);

@@ -12,6 +12,9 @@
 //      worker that still reads one reads what it had.
 //   4. A worker that sleeps is counted in `sleepers`: it counts itself before it looks for work for
 //      the last time, and the producer looks at `sleepers` after it has moved `tail`.
+//   5. While somebody spins (`spinners`), nobody is woken for new work: who stops spinning looks for
+//      work after it has said so, and wakes another if there is more than it takes itself. A death
+//      leaves `spinners` too low at the worst, never too high once the pool has heard of it.
 // The single stores: submit: `tail`; pass: the compare-exchange of `head`; see batch.hpp.
 #pragma once
 
@@ -35,6 +38,7 @@ struct alignas(64) WorkerSlot {
   std::atomic<std::uint32_t> item;               // written before it is run; no_item: none
   std::atomic<std::uint64_t> began;              // of a timed item, nanoseconds
   std::atomic<std::uint32_t> sleeping;
+  std::atomic<std::uint32_t> spinning;
   std::atomic<std::uint32_t> ready;              // the initializer is done
   std::atomic<std::uint32_t> over_memory;        // it ended itself at the memory limit
   std::atomic<void*> trouble;                    // what the initializer threw
@@ -56,6 +60,7 @@ struct PoolShared {
   std::atomic<Ring*> ring;
   alignas(64) std::atomic<std::uint32_t> signal;  // futex of workers without work
   std::atomic<std::uint32_t> sleepers;
+  std::atomic<std::int32_t> spinners;
   alignas(64) std::atomic<std::uint32_t> closing;  // no more batches: end when the ring is empty
   std::atomic<std::uint32_t> stream_event;        // futex of who waits for several batches
   std::atomic<std::uint32_t> stream_waiters;

@@ -106,6 +106,30 @@ void run_chunk(PoolShared& shared, WorkerSlot& slot, Batch& batch, std::uint32_t
   announce(shared, batch, done >= batch.chunks);
 }
 
+// True: there is work, or the end. False: this worker is counted as a sleeper. Invariants 4 and 5.
+template <class Some>
+bool spin_for_work(PoolShared& shared, WorkerSlot& slot, Some some) {
+  slot.spinning.store(1, std::memory_order_release);
+  shared.spinners.fetch_add(1, std::memory_order_seq_cst);
+  const bool found = spin_until(shared.spin, some);
+  if (!found) {
+    shared.sleepers.fetch_add(1, std::memory_order_seq_cst);
+    slot.sleeping.store(1, std::memory_order_release);
+  }
+  shared.spinners.fetch_sub(1, std::memory_order_seq_cst);
+  slot.spinning.store(0, std::memory_order_release);
+  return found;
+}
+
+// After this worker has taken something: is there more, and nobody awake to take it?
+void pass_on(PoolShared& shared) noexcept {
+  if (shared.sleepers.load(std::memory_order_seq_cst) == 0) return;
+  if (shared.spinners.load(std::memory_order_seq_cst) > 0) return;
+  if (shared.head.load(std::memory_order_acquire) < shared.tail.load(std::memory_order_seq_cst)) {
+    wake_workers(shared, 1);
+  }
+}
+
 // Until there is something in the ring, or the pool ends. False: it ends.
 bool wait_for_work(PoolShared& shared, WorkerSlot& slot) {
   slot.idle_since.store(monotonic_ns(), std::memory_order_relaxed);
@@ -114,9 +138,7 @@ bool wait_for_work(PoolShared& shared, WorkerSlot& slot) {
                shared.tail.load(std::memory_order_seq_cst) ||
            shared.closing.load(std::memory_order_seq_cst) != 0;
   };
-  if (!spin_until(shared.spin, some)) {
-    shared.sleepers.fetch_add(1, std::memory_order_seq_cst);
-    slot.sleeping.store(1, std::memory_order_release);
+  if (!spin_for_work(shared, slot, some)) {
     for (;;) {
       const std::uint32_t seen = shared.signal.load(std::memory_order_acquire);
       if (some()) break;
@@ -147,6 +169,7 @@ void work(PoolShared& shared, std::uint32_t index) {
       if (!wait_for_work(shared, slot)) return;
       continue;
     }
+    pass_on(shared);
     const std::uint64_t before = slot.tasks.load(std::memory_order_relaxed);
     run_chunk(shared, slot, *batch, chunk);
     calls += slot.tasks.load(std::memory_order_relaxed) - before;

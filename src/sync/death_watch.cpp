@@ -28,7 +28,7 @@ struct Wait {
 // Of this process. An entry: that owner is being watched; its waits may be none.
 struct Watches {
   std::uint32_t epoch;
-  Watches* inherited;                            // the parent's, before a fork; never used again
+  Watches* inherited;  // the parent's, before a fork; never used again
   std::mutex mutex{};
   std::map<std::uint64_t, std::vector<Wait>> of_owner{};
 };
@@ -61,7 +61,7 @@ void await_end(std::uint64_t word) {
     if ((alive & FUTEX_WAITERS) != 0 || token.compare_exchange_strong(alive, alive | FUTEX_WAITERS))
       futex_wait(token, alive | FUTEX_WAITERS);
   }
-  futex_wake(token, INT_MAX);                    // the kernel wakes one; the others are told by it
+  futex_wake(token, INT_MAX);  // the kernel wakes one; the others are told by it
 }
 
 void* watch_owner(void* argument) {
@@ -124,7 +124,7 @@ DeathWatch::~DeathWatch() {
   Watches& home = watches();
   std::lock_guard guard(home.mutex);
   const auto at = home.of_owner.find(owner_);
-  if (at == home.of_owner.end()) return;         // the owner has ended
+  if (at == home.of_owner.end()) return;  // the owner has ended
   auto& waits = at->second;
   const auto mine = std::find_if(waits.begin(), waits.end(),
                                  [&](const Wait& wait) { return wait.core == &core_; });

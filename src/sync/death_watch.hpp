@@ -26,7 +26,7 @@ class DeathWatch {
 
  private:
   LockCore& core_;
-  std::uint64_t owner_ = 0;                      // 0: not watching
+  std::uint64_t owner_ = 0;  // 0: not watching
 };
 
 }  // namespace procession::detail

@@ -3,10 +3,10 @@
 namespace procession {
 
 Lock::Lock(const Name& name, OnOwnerDeath on_death)
-    : HandleBase(detail::create_object(detail::ObjectKind::Lock, sizeof(detail::LockShared),
-                                       name.text)) {
-  shared().core.on_death = on_death == OnOwnerDeath::Release ? detail::OwnerDeath::Release
-                                                             : detail::OwnerDeath::Raise;
+    : HandleBase(
+          detail::create_object(detail::ObjectKind::Lock, sizeof(detail::LockShared), name.text)) {
+  shared().core.on_death =
+      on_death == OnOwnerDeath::Release ? detail::OwnerDeath::Release : detail::OwnerDeath::Raise;
 }
 
 Lock Lock::from_object(detail::Object* object) {

@@ -37,8 +37,8 @@ struct Request {
 
 struct Result {
   Outcome outcome;
-  std::uint64_t word;                            // what was found: OwnerDead, SelfDeadlock
-  std::uint64_t settled = 0;                     // a death that this call has settled, or 0
+  std::uint64_t word;         // what was found: OwnerDead, SelfDeadlock
+  std::uint64_t settled = 0;  // a death that this call has settled, or 0
 };
 
 void count_taken(const CallingThread& me) noexcept {
@@ -235,19 +235,22 @@ bool settle_death(LockCore& core, std::uint64_t word) noexcept {
 
 void lock_acquire(LockCore& core, const Object& named) {
   const CallingThread& me = this_thread();
-  if (take_free(core, me)) [[likely]] return;
+  if (take_free(core, me)) [[likely]]
+    return;
   attempt(core, named, me, {Patience::ForEver});
 }
 
 bool lock_acquire_until(LockCore& core, const Object& named, TimePoint deadline) {
   const CallingThread& me = this_thread();
-  if (take_free(core, me)) [[likely]] return true;
+  if (take_free(core, me)) [[likely]]
+    return true;
   return attempt(core, named, me, {Patience::UntilDeadline, deadline}) != Outcome::TimedOut;
 }
 
 bool lock_try_acquire(LockCore& core, const Object& named) {
   const CallingThread& me = this_thread();
-  if (take_free(core, me)) [[likely]] return true;
+  if (take_free(core, me)) [[likely]]
+    return true;
   return attempt(core, named, me, {Patience::None}) != Outcome::TimedOut;
 }
 

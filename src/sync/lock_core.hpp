@@ -18,7 +18,7 @@ inline constexpr std::uint64_t owner_bits = ~(waiters_bit | poisoned_bit);
 
 inline const std::atomic<std::uint32_t>& futex_of(const LockCore& core) noexcept {
   static_assert(sizeof(core.word) == 8 && std::endian::native == std::endian::little);
-  const void* low_half = &core.word;             // for the kernel's eyes only
+  const void* low_half = &core.word;  // for the kernel's eyes only
   return *static_cast<const std::atomic<std::uint32_t>*>(low_half);
 }
 

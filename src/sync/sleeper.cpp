@@ -27,8 +27,8 @@ struct KernelWaitWord {
   std::uint32_t flags;
   std::uint32_t reserved;
 };
-constexpr long sys_futex_waitv = 449;            // the same number on every architecture
-constexpr std::uint32_t listen = 2;              // FUTEX_32, shared between processes
+constexpr long sys_futex_waitv = 449;  // the same number on every architecture
+constexpr std::uint32_t listen = 2;    // FUTEX_32, shared between processes
 // A private futex is another one than the shared futex at its address: nobody ever wakes it.
 constexpr std::uint32_t compare_only = listen | FUTEX_PRIVATE_FLAG;
 
@@ -84,7 +84,7 @@ void Sleeper::go_on_duty() noexcept {
   const auto& named = can_listen_to_many() ? thread_table().bell : word_;
   const auto entry = reinterpret_cast<std::uintptr_t>(&named) -
                      static_cast<std::uintptr_t>(me_.robust->futex_offset);
-  before_ = me_.robust->list_op_pending;         // of whom we interrupted in a signal handler
+  before_ = me_.robust->list_op_pending;  // of whom we interrupted in a signal handler
   set_pending(reinterpret_cast<robust_list*>(entry));
   on_duty_ = true;
 }
@@ -125,7 +125,7 @@ WaitResult Sleeper::sleep_on_many(std::uint32_t expected, const Watched* watched
   list.add(word_, expected, listen);
   if (watched != nullptr) list.add(token_word(*watched->slot), alive, listen);
   const auto bell = static_cast<int>(list.add(table.bell, 0, listen));
-  list.add(word_, expected, compare_only);       // invariant 2
+  list.add(word_, expected, compare_only);  // invariant 2
   list.add(table.rounds, round, compare_only);
   if (watched != nullptr) {
     list.add(token_word(*watched->slot), alive, compare_only);

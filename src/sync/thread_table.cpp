@@ -145,8 +145,8 @@ std::uint32_t claim_slot() {
 std::uint32_t current_epoch() {
   auto* mark = fork_mark.load(std::memory_order_acquire);
   if (mark == &no_mark) {
-    void* page = mmap(nullptr, sizeof *mark, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
+    void* page =
+        mmap(nullptr, sizeof *mark, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) throw_system_error(errno, "map a page for the table of threads");
     if (madvise(page, sizeof *mark, MADV_WIPEONFORK) != 0) {
       // Some sandboxes refuse it. Then at least the forks that glibc sees are noticed.

@@ -42,10 +42,10 @@ struct alignas(64) ThreadSlot {
   std::atomic<std::uint32_t> occupancy;
   std::atomic<std::int32_t> pid;
   std::atomic<std::int32_t> tid;
-  std::uint32_t process;                         // process slot and its generation
+  std::uint32_t process;  // process slot and its generation
   std::uint32_t process_generation;
-  std::atomic<std::uint64_t> held;               // locks taken; written by the occupant alone
-  std::atomic<std::uint64_t> given_back;         // those that somebody else has set free
+  std::atomic<std::uint64_t> held;        // locks taken; written by the occupant alone
+  std::atomic<std::uint64_t> given_back;  // those that somebody else has set free
   RobustMutex life;
   char process_name[96];
 };
@@ -53,19 +53,19 @@ struct alignas(64) ThreadSlot {
 struct ThreadTable {
   static constexpr std::size_t first_chunk = 64;
   static constexpr std::size_t most_chunks = 18;
-  std::atomic<void*> chunks[most_chunks];        // chunk i holds first_chunk << i slots
-  alignas(64) std::atomic<std::uint32_t> next;   // where the search for a slot begins; a hint
+  std::atomic<void*> chunks[most_chunks];       // chunk i holds first_chunk << i slots
+  alignas(64) std::atomic<std::uint32_t> next;  // where the search for a slot begins; a hint
   // sleeper.hpp
-  alignas(64) std::atomic<std::uint32_t> bell;   // always 0
+  alignas(64) std::atomic<std::uint32_t> bell;  // always 0
   std::atomic<std::uint32_t> rounds;
 };
 
 // The calling thread as this process knows it.
 struct CallingThread {
-  std::uint32_t epoch;                           // of the process; another one after a fork
-  std::uint64_t owner;                           // slot | generation << 32: what a lock word holds
+  std::uint32_t epoch;  // of the process; another one after a fork
+  std::uint64_t owner;  // slot | generation << 32: what a lock word holds
   ThreadSlot* slot;
-  robust_list_head* robust;                      // the kernel's view of it; nullptr if not told
+  robust_list_head* robust;  // the kernel's view of it; nullptr if not told
 };
 
 // Which thread an owner's word names.

@@ -9,6 +9,7 @@
 #include "family.hpp"
 #include "memory/family.hpp"
 #include "memory/heap.hpp"
+#include "memory/page_heap.hpp"
 #include "memory/process_table.hpp"
 #include "memory/references.hpp"
 #include "memory/sweep.hpp"
@@ -20,6 +21,17 @@ using namespace detail;
 
 SlotWord word_of(std::uint32_t index) {
   return SlotWord::from(slot_at(index).state.load(std::memory_order_acquire));
+}
+
+// What a claim changes; little, as the long clearing of a chunk is watched step by step.
+std::vector<std::span<const std::byte>> table_words() {
+  const auto bytes = [](const void* from, std::size_t count) {
+    return std::span(static_cast<const std::byte*>(from), count);
+  };
+  return {bytes(&family().page_mutex, sizeof(RobustMutex)), bytes(&family().top, 8),
+          bytes(&family().sweep_mutex, sizeof(RobustMutex) + sizeof(ProcessTable)),
+          bytes(&page_word(0), family().top.load() * 8),
+          bytes(&slot_at(ProcessTable::first_chunk), sizeof(ProcessSlot))};
 }
 
 void bury_everything() {
@@ -94,7 +106,7 @@ TEST_F(ProcessTableFaults, ClaimingASlotWhenTheTableMustGrow) {
   };
   FaultPlan plan;
   plan.name = "claim_slot, the table grows";
-  plan.shared = family_words;
+  plan.shared = table_words;
   plan.setup = [&] {
     shrink();
     before_ = Contents::look();

@@ -91,7 +91,7 @@ class Helper {
 void expect_scenario(const std::vector<std::string>& arguments,
                      const std::map<std::string, std::string>& environment = {});
 
-// Some process, held by what outlives its pid.
+// Some process, held by what outlives its pid. One that is gone by now counts as ended.
 class Watched {
  public:
   explicit Watched(pid_t pid);

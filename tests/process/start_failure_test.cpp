@@ -21,6 +21,10 @@ TEST_P(ProcessStartFailure, NoProcessLeftForALaterStart) {
   expect_scenario({"no_processes", method(), "warm"});
 }
 
+TEST_P(ProcessStartFailure, TheErrorNamesTheProcess) {
+  expect_scenario({"names_the_process", method()});
+}
+
 TEST_P(ProcessStartFailure, NoDescriptorLeftForTheFirstStart) {
   expect_scenario({"no_descriptors", method(), "cold"});
 }

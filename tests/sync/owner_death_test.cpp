@@ -6,14 +6,12 @@
 #include <atomic>
 #include <deque>
 #include <future>
-#include <set>
 #include <vector>
 
 #include "procession/errors.hpp"
 #include "procession/lock.hpp"
-#include "sync/thread_table.hpp"
-#include "system/futex.hpp"
 #include "sync_test.hpp"
+#include "system/futex.hpp"
 
 namespace procession {
 namespace {
@@ -230,7 +228,7 @@ TEST(OwnerDeathTest, ASleeperIsToldOfAThreadThatEndsAlone) {
 
 TEST(OwnerDeathTest, WithReleaseTheLockIsPassedOn) {
   const Lock lock(OnOwnerDeath::Release, Name{"baton"});
-  testing::internal::CaptureStderr();            // also that of the children to come
+  testing::internal::CaptureStderr();  // also that of the children to come
   Child holder = child_that([&] { lock.acquire(); });
   std::vector<Child> waiters;
   for (int i = 0; i < 2; ++i) {
@@ -242,7 +240,8 @@ TEST(OwnerDeathTest, WithReleaseTheLockIsPassedOn) {
   for (const Child& waiter : waiters) await_futex_sleep(waiter);
   end(holder);
   for (Child& waiter : waiters) EXPECT_EQ(waiter.wait(), (test_support::ChildStatus{0, 0}));
-  EXPECT_NE(testing::internal::GetCapturedStderr().find("'baton'; the lock was passed on"), std::string::npos);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("'baton'; the lock was passed on"),
+            std::string::npos);
   EXPECT_TRUE(lock.try_acquire());
   lock.release();
   EXPECT_FALSE(lock.recover());
@@ -322,37 +321,6 @@ TEST(OwnerDeathTest, ManyKillsNeverStopTheSurvivors) {
     workers.front().wait();
     workers.pop_front();
     workers.push_back(start_child(work));
-  }
-}
-
-TEST(ThreadTableTest, SlotsOfEndedThreadsAreReusedAndIdentitiesAreNot) {
-  std::set<std::uint32_t> slots;
-  std::set<std::uint64_t> owners;
-  bool reused = false;
-  for (int i = 0; i < 5000 && !reused; ++i) {
-    std::uint64_t owner = 0;
-    Thread([&] { owner = detail::this_thread().owner; }).join();
-    reused = !slots.insert(detail::Owner::from(owner).slot).second;
-    EXPECT_TRUE(owners.insert(owner).second);
-  }
-  EXPECT_TRUE(reused);
-}
-
-// However many threads come and go after it.
-TEST(ThreadTableTest, WhoDiedWithALockIsRemembered) {
-  const Lock lock;
-  Child holder = child_that([&] { lock.acquire(); });
-  const pid_t pid = holder.pid();
-  end(holder);
-  for (int i = 0; i < 300; ++i) {
-    Thread([] { Lock().acquire(); }).join();
-    Thread([] { (void)detail::this_thread(); }).join();
-  }
-  try {
-    lock.acquire();
-    FAIL();
-  } catch (const OwnerDied& death) {
-    EXPECT_EQ(death.pid(), pid);
   }
 }
 

@@ -13,10 +13,10 @@
 namespace procession::sync_test {
 
 using namespace std::chrono_literals;
+using std::chrono::steady_clock;
 using test_support::Child;
 using test_support::Pipe;
 using test_support::start_child;
-using std::chrono::steady_clock;
 
 // A child that has done `first` by the time this returns, and is then stopped in a read for ever.
 Child child_that(const std::function<void()>& first);

@@ -107,14 +107,14 @@ TEST_F(CpuTest, CountsAreSane) {
 TEST_F(CpuTest, AffinityIsSetAndLimitsWhatIsUsable) {
   const std::vector<int> all = get_affinity();
   ASSERT_FALSE(all.empty());
-  Child child([&] {
+  TestChild child([&] {
     const std::vector<int> last{all.back()};
     set_affinity(last);
     return get_affinity() == last && usable_cpu_count() == 1 ? 0 : 1;
   });
   EXPECT_EQ(child.exitcode(), 0);
   Bytes stop;
-  Child other([&] { return stop.receive(); });
+  TestChild other([&] { return stop.receive(); });
   set_affinity(std::vector<int>{all.front()}, other.pid());
   EXPECT_EQ(get_affinity(other.pid()), std::vector<int>{all.front()});
   EXPECT_EQ(get_affinity(), all);
@@ -122,7 +122,7 @@ TEST_F(CpuTest, AffinityIsSetAndLimitsWhatIsUsable) {
 
 TEST_F(CpuTest, CpusThatDoNotExistAreRefused) {
   const std::vector<int> all = get_affinity();
-  Child child([&] {
+  TestChild child([&] {
     const auto refused = [](const std::vector<int>& cpus) {
       try {
         set_affinity(cpus);

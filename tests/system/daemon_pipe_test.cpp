@@ -18,7 +18,7 @@ class DaemonPipeTest : public SystemTest {
   struct Family {
     Bytes to_daemon, from_daemon;  // '!' first: the daemon has made its arrangement
     Bytes to_parent, daemon_pid;
-    std::unique_ptr<Child> parent;
+    std::unique_ptr<TestChild> parent;
     Descriptor daemon;
   };
 
@@ -34,7 +34,7 @@ class DaemonPipeTest : public SystemTest {
     std::array<int, 2> pid_pipe{};
     ASSERT_EQ(::pipe(pid_pipe.data()), 0);
     const Descriptor read(pid_pipe[0]), write(pid_pipe[1]);
-    family.parent = std::make_unique<Child>([&] {
+    family.parent = std::make_unique<TestChild>([&] {
       const pid_t daemon = make();
       if (::write(write.get(), &daemon, sizeof(daemon)) != sizeof(daemon)) return 1;
       return static_cast<int>(family.to_parent.receive());
@@ -164,7 +164,7 @@ TEST_F(DaemonPipeTest, AParentThatDiedBeforeTheCallIsNoticed) {
   const int life = pipe.read_end();
   const Descriptor inherited(::dup(life));
   Bytes go_on;
-  Child child([&] {
+  TestChild child([&] {
     pipe.after_fork();
     go_on.receive();
     return die_with(inherited.get()) ? 1 : 0;
@@ -178,11 +178,11 @@ TEST_F(DaemonPipeTest, AChildCanBeAParentInItsTurn) {
   LifePipe pipe;
   const int life = pipe.read_end();
   EXPECT_EQ(pipe.read_end(), life);
-  Child child([&] {
+  TestChild child([&] {
     pipe.after_fork();
     if (!die_with(life)) return 1;
     const int own = pipe.read_end();
-    Child grandchild([&] {
+    TestChild grandchild([&] {
       pipe.after_fork();
       return die_with(own) ? 0 : 2;
     });

@@ -55,7 +55,7 @@ TEST_F(FutexTest, AnotherProcessWakesTheSleeper) {
   Word& ping = shared.words[0];
   Word& pong = shared.words[1];
   constexpr std::uint32_t rounds = 200;
-  Child child([&] {
+  TestChild child([&] {
     for (std::uint32_t i = 0; i < rounds; ++i) {
       while (ping.load() == i) futex_wait(ping, i);
       pong.store(i + 1);
@@ -78,7 +78,7 @@ TEST_F(FutexTest, ASignalHandlerDoesNotEndAWaitOrMoveItsDeadline) {
   ::sigaction(SIGUSR1, &act, &old);
   const pid_t self = ::getpid();
   Bytes started;
-  Child child([&] {
+  TestChild child([&] {
     started.receive();
     for (int i = 0; i < 50; ++i) ::kill(self, SIGUSR1);
     return 0;
@@ -106,7 +106,7 @@ TEST_F(FutexTest, WaitAnyIsWokenThroughAnyOfItsWords) {
   for (std::size_t chosen = 0; chosen < 3; ++chosen) {
     Word& ready = shared.words[3];
     ready.store(0);
-    Child child([&] {
+    TestChild child([&] {
       while (ready.load() == 0) futex_wait(ready, 0);
       shared.words[chosen].store(1);
       futex_wake(shared.words[chosen], 1);

@@ -37,7 +37,7 @@ struct KeepAffinity {
 TEST_F(ProcTest, StatOfAProgramWhoseNameHasSpacesAndParentheses) {
   Bytes bytes;
   Bytes ready;
-  Child child([&] {
+  TestChild child([&] {
     ::prctl(PR_SET_NAME, "a) R (b) S 1");
     ready.send();
     return bytes.receive();
@@ -54,7 +54,7 @@ TEST_F(ProcTest, StatOfAProgramWhoseNameHasSpacesAndParentheses) {
 }
 
 TEST_F(ProcTest, NoSuchProcessHasNoStatAndIsTerminated) {
-  Child child([] { return 0; });
+  TestChild child([] { return 0; });
   child.finish();
   EXPECT_FALSE(read_stat(child.pid()));
   EXPECT_EQ(observe_state(child.pid()), ProcessState::Terminated);
@@ -62,7 +62,7 @@ TEST_F(ProcTest, NoSuchProcessHasNoStatAndIsTerminated) {
 }
 
 TEST_F(ProcTest, AZombieIsTerminated) {
-  Child child([] { return 0; });
+  TestChild child([] { return 0; });
   child.wait_ended();
   EXPECT_EQ(observe_state(child.pid()), ProcessState::Terminated);
 }
@@ -72,7 +72,7 @@ TEST_F(ProcTest, TheCallerIsRunning) {
 }
 
 TEST_F(ProcTest, AStoppedProcessIsBlockedNotTerminated) {
-  Child child([] {
+  TestChild child([] {
     spin();
     return 0;
   });
@@ -85,7 +85,7 @@ TEST_F(ProcTest, ASpinningProcessThatWaitsForOurCpuIsReady) {
   KeepAffinity keep;
   set_affinity(std::vector<int>{keep.cpus.front()});
   Bytes ready;
-  Child child([&] {
+  TestChild child([&] {
     ready.send();
     spin();
     return 0;
@@ -105,7 +105,7 @@ TEST_F(ProcTest, ASpinningProcessOnAnotherCpuIsRunning) {
   KeepAffinity keep;
   if (keep.cpus.size() < 2) GTEST_SKIP() << "one CPU: what is looked at is never on it";
   Bytes ready;
-  Child child([&] {
+  TestChild child([&] {
     set_affinity(std::vector<int>{keep.cpus.back()});
     ready.send();
     spin();
@@ -125,7 +125,7 @@ TEST_F(ProcTest, ASpinningProcessOnAnotherCpuIsRunning) {
 
 TEST_F(ProcTest, AProcessIsAsActiveAsItsMostActiveThread) {
   Bytes ready;
-  Child child([&] {
+  TestChild child([&] {
     std::thread busy([&] {
       ready.send();
       spin();
@@ -143,7 +143,7 @@ TEST_F(ProcTest, AProcessIsAsActiveAsItsMostActiveThread) {
 TEST_F(ProcTest, AProcessWhoseMainThreadHasEndedIsAlive) {
   Bytes ready;
   Bytes go_on;
-  Child child([&] {
+  TestChild child([&] {
     std::thread([&] {
       ready.send();
       go_on.receive();
@@ -162,7 +162,7 @@ TEST_F(ProcTest, AProcessWhoseMainThreadHasEndedIsAlive) {
 }
 
 TEST_F(ProcTest, ThreadsAreCounted) {
-  Child child([] {
+  TestChild child([] {
     const int before = thread_count();
     Bytes started;
     Bytes stop;
@@ -184,7 +184,7 @@ TEST_F(ProcTest, UsageOfALivingProcess) {
   constexpr std::size_t bytes = 32 << 20;
   Bytes ready;
   Bytes stop;
-  Child child([&] {
+  TestChild child([&] {
     void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     std::timespec time{};

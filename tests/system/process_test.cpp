@@ -28,21 +28,21 @@ using ForkTest = SystemTest;
 
 // A kernel that keeps the status of reaped processes?
 bool keeps_exit_status() {
-  Child child([] { return 0; });
+  TestChild child([] { return 0; });
   child.finish();
   return exit_status_from_pidfd(child.pidfd()).has_value();
 }
 
 TEST_F(ProcessTest, ReapReportsExitCodes) {
   for (const int code : {0, 1, 42, 255}) {
-    Child child([code] { return code; });
+    TestChild child([code] { return code; });
     EXPECT_EQ(child.exitcode(), code);
   }
 }
 
 TEST_F(ProcessTest, ReapReportsTheKillingSignalAndWhetherCoreWasDumpedAsWaitpidDoes) {
   Bytes bytes;
-  Child child([&] { return bytes.receive(); });
+  TestChild child([&] { return bytes.receive(); });
   child.signal(SIGKILL);
   const ExitRecord record = child.finish();
   EXPECT_TRUE(WIFSIGNALED(record.status));
@@ -52,7 +52,7 @@ TEST_F(ProcessTest, ReapReportsTheKillingSignalAndWhetherCoreWasDumpedAsWaitpidD
 
 TEST_F(ProcessTest, ReapWithoutBlockingTellsARunningChildFromAStrangeOne) {
   Bytes bytes;
-  Child child([&] { return bytes.receive(); });
+  TestChild child([&] { return bytes.receive(); });
   ExitRecord record;
   EXPECT_EQ(reap(child.pidfd(), false, record), ReapOutcome::Running);
   EXPECT_FALSE(reap(child.pidfd(), false).has_value());
@@ -63,7 +63,7 @@ TEST_F(ProcessTest, ReapWithoutBlockingTellsARunningChildFromAStrangeOne) {
 
 TEST_F(ProcessTest, ReapReportsCpuTimeAndPeakMemory) {
   constexpr std::size_t bytes = 32 << 20;
-  Child child([] {
+  TestChild child([] {
     void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     std::timespec time{};
@@ -80,7 +80,7 @@ TEST_F(ProcessTest, ReapReportsCpuTimeAndPeakMemory) {
 
 TEST_F(ProcessTest, StatusSurvivesAWaitpidOfTheHostProgram) {
   if (!keeps_exit_status()) GTEST_SKIP() << "this kernel keeps no exit status in pidfds";
-  Child child([] { return 7; });
+  TestChild child([] { return 7; });
   EXPECT_EQ(::waitpid(child.pid(), nullptr, 0), child.pid());
   child.forget();
   ExitRecord record;
@@ -93,7 +93,7 @@ TEST_F(ProcessTest, StatusSurvivesAnIgnoredSigchld) {
   if (!keeps_exit_status()) GTEST_SKIP() << "this kernel keeps no exit status in pidfds";
   auto* const old = std::signal(SIGCHLD, SIG_IGN);
   for (int i = 0; i < 200; ++i) {  // often: the kernel files the status a moment after the end
-    Child child([i] { return i % 256; });
+    TestChild child([i] { return i % 256; });
     const auto record = reap(child.pidfd(), true);
     child.forget();
     EXPECT_TRUE(record.has_value());
@@ -104,7 +104,7 @@ TEST_F(ProcessTest, StatusSurvivesAnIgnoredSigchld) {
 
 TEST_F(ProcessTest, SignalsAreRefusedByTheEndedReapedOrNot) {
   Bytes bytes;
-  Child child([&] { return bytes.receive(); });
+  TestChild child([&] { return bytes.receive(); });
   EXPECT_TRUE(send_signal(child.pidfd(), 0));
   EXPECT_FALSE(pidfd_ended(child.pidfd()));
   child.signal(SIGTERM);
@@ -117,7 +117,7 @@ TEST_F(ProcessTest, SignalsAreRefusedByTheEndedReapedOrNot) {
 
 TEST_F(ProcessTest, WaitHonoursItsDeadlineAlsoOneInThePast) {
   Bytes bytes;
-  Child child([&] { return bytes.receive(); });
+  TestChild child([&] { return bytes.receive(); });
   const auto start = steady_clock::now();
   EXPECT_FALSE(wait_pidfd(child.pidfd(), start + 20ms));
   EXPECT_GE(steady_clock::now() - start, 20ms);
@@ -134,7 +134,7 @@ TEST_F(ProcessTest, WaitGoesOnAfterASignalHandler) {
   act.sa_handler = [](int) {};
   ::sigaction(SIGUSR1, &act, &old);
   const pid_t self = ::getpid();
-  Child child([self] {
+  TestChild child([self] {
     for (int i = 0; i < 50; ++i) ::kill(self, SIGUSR1);
     return 3;
   });
@@ -144,7 +144,7 @@ TEST_F(ProcessTest, WaitGoesOnAfterASignalHandler) {
 }
 
 TEST_F(ProcessTest, AMissingProcessIsAnErrorThatNamesIt) {
-  Child child([] { return 0; });
+  TestChild child([] { return 0; });
   child.finish();
   try {
     (void)open_pidfd(child.pid());
@@ -164,17 +164,17 @@ TEST_F(ForkTest, ThreadIdAndParentAreRightInTheChildAndItsChild) {
            (cached == nullptr || *cached == tid);
   };
   const pid_t self = ::getpid();
-  Child child([&] {
+  TestChild child([&] {
     if (!right(self)) return 1;
     const pid_t middle = ::getpid();
-    Child grandchild([&] { return right(middle) ? 0 : 2; });
+    TestChild grandchild([&] { return right(middle) ? 0 : 2; });
     return grandchild.exitcode();
   });
   EXPECT_EQ(child.exitcode(), 0);
 }
 
 TEST_F(ForkTest, PidfdIsCloseOnExec) {
-  Child child([] { return 0; });
+  TestChild child([] { return 0; });
   EXPECT_EQ(::fcntl(child.pidfd(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
@@ -209,7 +209,7 @@ class SharedMutex {
 
 TEST_F(ForkTest, RobustMutexOfAKilledChildReportsOwnerDeath) {
   SharedMutex mutex;
-  Child child([&] { return mutex.lock() != 0 ? 1 : ::raise(SIGKILL); });
+  TestChild child([&] { return mutex.lock() != 0 ? 1 : ::raise(SIGKILL); });
   EXPECT_EQ(child.exitcode(), -SIGKILL);
   EXPECT_EQ(mutex.lock(), EOWNERDEAD);
   EXPECT_EQ(mutex.recover(), 0);
@@ -219,7 +219,7 @@ TEST_F(ForkTest, RobustMutexOfAKilledChildReportsOwnerDeath) {
 TEST_F(ForkTest, RobustMutexHeldByTheParentIsNotTheChilds) {
   SharedMutex held, other;
   ASSERT_EQ(held.lock(), 0);
-  Child child([&] {
+  TestChild child([&] {
     // Not its owner, though its end must not mark it; and its own list must hold together.
     if (held.unlock() != EPERM) return 1;
     if (other.lock() != 0 || other.unlock() != 0 || other.lock() != 0) return 2;
@@ -249,9 +249,9 @@ bool forbid(long number) {
 
 TEST_F(ForkTest, ASandboxWithoutClone3GetsTheSameFromOtherCalls) {
   SharedMutex mutex;
-  Child child([&] {
+  TestChild child([&] {
     if (!forbid(SYS_clone3)) return 77;
-    Child grandchild([&] { return mutex.lock() == 0 && ::gettid() == ::getpid() ? 6 : 1; });
+    TestChild grandchild([&] { return mutex.lock() == 0 && ::gettid() == ::getpid() ? 6 : 1; });
     return grandchild.exitcode();
   });
   const int code = child.exitcode();
@@ -263,7 +263,7 @@ TEST_F(ForkTest, ASandboxWithoutClone3GetsTheSameFromOtherCalls) {
 }
 
 TEST_F(ForkTest, ChildCanHaveThreadsAndMemory) {
-  Child child([] {
+  TestChild child([] {
     pthread_t thread;
     int* number = new int(0);
     const auto body = [](void* to) -> void* {

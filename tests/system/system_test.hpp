@@ -48,19 +48,19 @@ class Bytes {
 
 // A child that runs `body` and exits with what it returns. Killed and reaped when it goes out of
 // scope.
-class Child {
+class TestChild {
  public:
   template <class F>
-  explicit Child(F body) : fork_(fork_server_child()) {
+  explicit TestChild(F body) : fork_(fork_server_child()) {
     if (fork_.pid == 0) ::_exit(body());
   }
-  ~Child() {
+  ~TestChild() {
     if (reaped_) return;
     send_signal(fork_.pidfd.get(), SIGKILL);
     (void)reap(fork_.pidfd.get(), true);
   }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
+  TestChild(const TestChild&) = delete;
+  TestChild& operator=(const TestChild&) = delete;
 
   pid_t pid() const { return fork_.pid; }
   int pidfd() const { return fork_.pidfd.get(); }

@@ -74,13 +74,13 @@ const Scenario daemons("daemons_one_after_the_other", [](const Arguments& a) {
 const Scenario thread_starts("thread_starts_a_daemon", [](const Arguments& a) {
   Process daemon({.daemon = true, .start_method = a.method(0)},
                  [](std::string mailbox, std::string gate, std::string never) {
-                   post(mailbox, std::to_string(::getpid()));
                    pass(gate);
                    post(mailbox, "still here");
                    pass(never);
                  },
                  a.text(1), a.text(2), a.text(3));
   std::thread([&] { daemon.start(); }).join();
+  post(a.text(1), std::to_string(daemon.pid()));
   post(a.text(1), "the thread has ended");
   daemon.join();
 });
