@@ -134,6 +134,7 @@ bool child_after_fork() noexcept {
   epoch.fetch_add(1, std::memory_order_relaxed);
   own_index = next_fork_slot;
   next_fork_slot = 0;
+  unlock_heap_after_fork();                      // held since prepare_fork()
   forget_inherited_heap();
   const bool joined = own_index != 0 && join_slot(own_index, generation_of(own_index));
   if (joined) {

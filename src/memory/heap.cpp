@@ -227,6 +227,17 @@ void return_dying_block(void* block) noexcept {
   if (header_of(block).home() == BlockHeader::dying) set_free(locate(block));
 }
 
+bool hand_over_first(void* block, std::atomic<void*>& home) noexcept {
+  auto& header = header_of(block);
+  const BlockKind kind = header.kind();
+  header.word().store(BlockHeader::pack(reinterpret_cast<std::uintptr_t>(&home), kind),
+                      std::memory_order_release);
+  void* expected = nullptr;
+  if (home.compare_exchange_strong(expected, block, std::memory_order_acq_rel)) return true;
+  header.word().store(BlockHeader::pack(0, kind), std::memory_order_release);
+  return false;
+}
+
 void set_block_kind(void* block, BlockKind kind) noexcept {
   auto& header = header_of(block);
   header.word().store(BlockHeader::pack(header.home(), kind), std::memory_order_release);

@@ -71,6 +71,9 @@ struct Slab {
 
 // Returns a block whose home is `expected_home` and leaves any other alone; what a log replays.
 void return_dying_block(void* block) noexcept;
+// hand_over() to a home that may have got a block meanwhile: then false, and nothing is changed.
+[[nodiscard]] bool hand_over_first(void* block, std::atomic<void*>& home) noexcept;
+
 void set_block_kind(void* block, BlockKind kind) noexcept;
 
 // For the sweep: frees the block if it still has that home.

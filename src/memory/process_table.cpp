@@ -38,12 +38,8 @@ void add_chunk(std::size_t chunk) {
   const std::size_t bytes = sizeof(ProcessSlot) * (first_chunk << chunk);
   void* block = allocate_block(bytes, BlockKind::Plain);
   std::memset(block, 0, bytes);
-  RobustGuard guard(family().sweep_mutex);
-  if (home.load(std::memory_order_acquire) == nullptr) {
-    hand_over(block, home);
-  } else {
-    deallocate(block);
-  }
+  // One store, and no mutex: whoever comes second gives its chunk back.
+  if (!hand_over_first(block, home)) deallocate(block);
 }
 
 bool try_claim(std::uint32_t index) noexcept {

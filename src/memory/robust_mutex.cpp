@@ -30,7 +30,11 @@ bool RobustMutex::lock() noexcept {
   return false;
 }
 
-bool RobustMutex::try_lock() noexcept { return pthread_mutex_trylock(&mutex_) == 0; }
+bool RobustMutex::try_lock() noexcept {
+  const int error = pthread_mutex_trylock(&mutex_);
+  if (error == EOWNERDEAD) pthread_mutex_consistent(&mutex_);
+  return error == 0 || error == EOWNERDEAD;
+}
 
 void RobustMutex::unlock() noexcept { pthread_mutex_unlock(&mutex_); }
 

@@ -122,17 +122,11 @@ void finish_interrupted() noexcept {
   }
 }
 
-class SweepGuard {
- public:
-  SweepGuard() noexcept : guard_(family().sweep_mutex) {
-    if (guard_.previous_died()) finish_interrupted();
-  }
-
- private:
-  RobustGuard guard_;
-};
-
 }  // namespace
+
+SweepGuard::SweepGuard() noexcept : guard_(family().sweep_mutex) {
+  if (guard_.previous_died()) finish_interrupted();
+}
 
 void sweep_process(std::uint32_t index, std::uint32_t generation) noexcept {
   SweepGuard guard;

@@ -7,9 +7,19 @@
 
 #include <cstdint>
 
+#include "memory/robust_mutex.hpp"
 #include "procession/detail/memory.hpp"
 
 namespace procession::detail {
+
+// Holds sweep_mutex, after it has finished what a dead holder left undone. The only way to take it.
+class SweepGuard {
+ public:
+  SweepGuard() noexcept;
+
+ private:
+  RobustGuard guard_;
+};
 
 // Sweeps one process that its reaper knows to be gone. Does nothing when the slot has another
 // generation by now.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "memory/family.hpp"
+#include "memory/sweep.hpp"
 #include "memory/robust_mutex.hpp"
 #include "memory/roots.hpp"
 #include "procession/detail/memory.hpp"
@@ -91,7 +92,7 @@ void add_modules(std::span<const ModuleEntry> modules) {
     if (missing.empty()) return;
     ModuleBlock* block = make_block(missing, known);
     {
-      RobustGuard guard(family().sweep_mutex);
+      const SweepGuard guard;
       if (count_modules() == known) {
         hand_over(block, *walk([](const ModuleBlock&) { return false; }));
         return;

@@ -25,7 +25,8 @@ using namespace detail;
 namespace {
 
 constexpr const char* stride_variable = "PROCESSION_FAULT_STRIDE";
-constexpr std::size_t more_than_kept = 65;
+constexpr std::size_t more_than_kept = 65;  // blocks of a size
+constexpr std::size_t most_small = 32 << 10;
 
 SlotWord slot_word(std::uint32_t index) {
   return SlotWord::from(slot_at(index).state.load(std::memory_order_acquire));
@@ -51,14 +52,7 @@ void FamilyFaults::SetUp() {
   ensure_family();
   // What this process makes once: a chunk of its ledger, the slabs of each size.
   release(create_object(ObjectKind::Test, sizeof(Object), "first"));
-  for (std::size_t bytes = 1; bytes < std::size_t{32} << 10;) {
-    void* probe = allocate(bytes);
-    const std::size_t room = block_size(probe);
-    free_block(probe);
-    if (room >= std::size_t{32} << 10) break;  // a large block: none is kept
-    return_kept_blocks(room);
-    bytes = room + 1;
-  }
+  return_kept_blocks();
   tidy_heap();
 }
 
@@ -149,9 +143,15 @@ void free_block(void* block) {
   deallocate_if_home(block, home);
 }
 
-void return_kept_blocks(std::size_t bytes) {
+void return_kept_blocks() {
   std::vector<void*> taken;
-  for (std::size_t i = 0; i < more_than_kept; ++i) taken.push_back(allocate(bytes));
+  for (std::size_t bytes = 1;;) {
+    taken.push_back(allocate(bytes));
+    const std::size_t room = block_size(taken.back());
+    if (room > most_small) break;  // a large block: of those none is kept
+    while (taken.size() % more_than_kept != 0) taken.push_back(allocate(room));
+    bytes = room + 1;
+  }
   for (void* block : taken) free_block(block);
 }
 

@@ -81,7 +81,8 @@ void use_blocks(const Trial& trial, std::size_t bytes);
 
 // A block that goes back to its slab, and is not kept.
 void free_block(void* block);
-void return_kept_blocks(std::size_t bytes);
+// Those that are kept all the same, of every size.
+void return_kept_blocks();
 // Gives back the pages of slabs that nobody owns and nobody uses, and merges free runs, so that a
 // call takes the same way through the heap in each trial.
 void tidy_heap();

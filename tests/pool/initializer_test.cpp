@@ -58,8 +58,7 @@ TEST(PoolInitializer, ThatThrowsIsReportedByTheFirstCallAndNotRunForEver) {
     runs.fetch_add(1);
     throw std::domain_error("no licence");
   });
-  auto later = pool.apply_async(square, 3);
-  thrown<std::domain_error>([&] { later.get(patience); }, {"no licence"});
+  thrown<std::domain_error>([&] { pool.apply_async(square, 3).get(patience); }, {"no licence"});
   try {
     pool.map_async(square, {1, 2, 3}).get(patience);
     ADD_FAILURE() << "a call was run";
@@ -87,8 +86,7 @@ TEST(PoolInitializer, ThatThrowsSaysWhere) {
 
 TEST(PoolInitializer, ThatThrowsIsReportedByImap) {
   Pool pool({.processes = 2}, [] { throw std::out_of_range("no"); });
-  auto range = pool.imap(square, {1, 2, 3});
-  EXPECT_THROW(range.next(patience), std::out_of_range);
+  EXPECT_THROW(pool.imap(square, {1, 2, 3}).next(patience), std::out_of_range);
 }
 
 TEST(PoolInitializer, ThatDiesHangsNobody) {
@@ -99,8 +97,8 @@ TEST(PoolInitializer, ThatDiesHangsNobody) {
       if (way == 0) ::_exit(3);
       ::raise(SIGKILL);
     });
-    auto later = pool.apply_async(square, 3);
-    const auto death = thrown<WorkerDied>([&] { later.get(patience); });
+    const auto death =
+        thrown<WorkerDied>([&] { pool.apply_async(square, 3).get(patience); });
     ASSERT_TRUE(death);
     EXPECT_EQ(death->exitcode(), way == 0 ? 3 : -SIGKILL);
     EXPECT_LT(runs.load(), 20);

@@ -110,6 +110,32 @@ TEST_P(ProcessStates, OfTwoBusyProcessesOnOneCpuOneIsReady) {
   EXPECT_EQ(exitcode_of(second), -SIGKILL);
 }
 
+// Who is on a cpu for a third of the time is seen running by about every third look.
+TEST_P(ProcessStates, ItIsSeenRunningAboutAsOftenAsItRuns) {
+  if (usable_cpu_count() < 2) GTEST_SKIP() << "who looks needs a cpu of its own";
+  ProcessOptions pinned = options();
+  pinned.daemon = true;
+  pinned.cpus = {first_allowed_cpu()};
+  Process process(pinned, spin);
+  process.start();
+  const LookFromElsewhere elsewhere(pinned.cpus.front());
+  const auto used = [&] { return process.usage().user_time + process.usage().system_time; };
+  ASSERT_TRUE(eventually([&] { return used() > 20ms; }));  // it is in its loop
+  const auto begin = std::chrono::steady_clock::now();
+  const auto used_before = used();
+  int looks = 0, running = 0;
+  ASSERT_TRUE(eventually([&] {
+    ++looks;
+    running += process.state() == ProcessState::Running;
+    return used() - used_before > 300ms;
+  }));
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
+  const double share = std::chrono::duration<double>(used() - used_before) / time;
+  EXPECT_GT(running, looks * share / 4) << "looks: " << looks << ", share: " << share;
+  process.kill();
+  EXPECT_EQ(exitcode_of(process), -SIGKILL);
+}
+
 TEST_P(ProcessUsage, MemoryThatWasTouchedIsSeenDuringAndAfter) {
   Mailbox mailbox;
   Gate gate;

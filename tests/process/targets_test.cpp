@@ -24,16 +24,16 @@ struct Adder {
 
 class Counter {
  public:
-  explicit Counter(int start = 0) : count_(start) {}
-  void run(int steps) { std::exit(count_ += steps); }
-  void look() const { std::exit(count_); }
+  explicit Counter(long start = 0) : count_(start) {}
+  void run(int steps) { std::exit(static_cast<int>(count_ += steps)); }
+  void look() const { std::exit(static_cast<int>(count_)); }
   template <class Archive>
   void serialize(Archive& archive) {
     archive(count_);
   }
 
  private:
-  int count_;
+  long count_;
 };
 
 struct Point {

@@ -1,15 +1,12 @@
-// pool_helper SCENARIO MAILBOX: a program with a pool, to be interrupted or killed as a whole.
+// pool_helper SCENARIO: a program with a pool, to be interrupted or killed as a whole.
 //
-// Posts the pid of every process that the pool made and "ready", one a line, to standard output,
-// and waits to be ended.
+// Writes the pid of every worker and then "ready", one a line, and waits to be ended.
 
 #include <unistd.h>
 
 #include <cstdio>
-#include <exception>
 #include <ranges>
 #include <string>
-#include <vector>
 
 #include "procession/event.hpp"
 #include "procession/pool.hpp"

@@ -109,7 +109,9 @@ const Scenario no_descriptors("no_descriptors", [](const Arguments& arguments) {
       process.start();
     }
     process.join();
-    require_equal(process.exitcode().value(), 5, "exit code");
+    require_equal(process.exitcode().value(), 5,
+                  (worked ? "exit code of a start with " : "exit code after a start with ") +
+                      std::to_string(left) + " descriptors left");
     if (arguments.text(1) == "cold" && !worked) break;  // it is warm now
   }
   require(refused > 0, "a start without descriptors is refused");
