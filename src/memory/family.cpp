@@ -19,6 +19,7 @@
 #include "procession/errors.hpp"
 #include "procession/memory.hpp"
 #include "memory/sweep.hpp"
+#include "system/descriptor.hpp"
 #include "system/errors.hpp"
 
 namespace procession::detail {
@@ -59,7 +60,7 @@ void initialise_header(FamilyHeader& header) {
 }
 
 void create() {
-  const int memory = memfd_create("procession", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  const int memory = above_standard(memfd_create("procession", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (memory < 0) throw_system_error(errno, "create the family memory");
   try {
     // Sparse: what nobody writes costs nothing. The seals keep its size for good.

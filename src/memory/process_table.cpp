@@ -116,6 +116,7 @@ std::uint32_t claim_slot(std::string_view name, bool daemon) {
   slot.report.store(0, std::memory_order_relaxed);
   slot.report_error = 0;
   slot.report_phase[0] = slot.report_text[0] = '\0';
+  slot.user_ns = slot.system_ns = slot.peak_bytes = 0;
   slot.ended.store(0, std::memory_order_release);
   return index;
 }

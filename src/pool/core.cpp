@@ -375,6 +375,7 @@ bool Core::join(Deadline deadline) {
     for (const Supervisor::Id watch : watches) {
       if (watch != 0) Supervisor::instance().forget(watch);
     }
+    Supervisor::instance().end_if_idle();
   }
   lock.lock();
   sweep_limbo(limbo_.size());

@@ -228,6 +228,14 @@ void Supervisor::forget(Id id) {
   if (the.watches.empty() && the.running == 0) the.stop(lock);
 }
 
+void Supervisor::end_if_idle() {
+  State& the = state();
+  std::unique_lock lock(the.mutex);
+  if (the.thread.get_id() == std::this_thread::get_id()) return;
+  the.idle.wait(lock, [&] { return the.running == 0; });
+  if (the.watches.empty()) the.stop(lock);
+}
+
 bool Supervisor::on_its_thread() const {
   State& the = state();
   std::lock_guard guard(the.mutex);

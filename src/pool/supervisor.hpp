@@ -24,6 +24,9 @@ class Supervisor {
   // Calls `due` at about that time, once.
   Id at(std::chrono::steady_clock::time_point time, std::function<void()> due);
 
+  // Ends the thread if nothing is watched. The same requirement as for forget().
+  void end_if_idle();
+
   [[nodiscard]] bool on_its_thread() const;
 
   struct State;

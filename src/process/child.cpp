@@ -103,8 +103,8 @@ struct Pipe {
   void make() {
     std::array<int, 2> ends{};
     if (pipe2(ends.data(), O_CLOEXEC) != 0) throw_system_error(errno, "make a pipe");
-    in.reset(ends[0]);
-    out.reset(ends[1]);
+    in.reset(above_standard(ends[0]));
+    out.reset(above_standard(ends[1]));
   }
 };
 
@@ -159,18 +159,32 @@ std::shared_ptr<Child> Child::start(const std::string& name, StartMethod method,
     child->slot_ = claim_slot(name, order.daemon);
     child->generation_ = generation_of(child->slot_);
     if (child->served_) {
+      if (order.cpus.empty()) {
+        (void)served_modules();                  // starts it
+        const std::vector<int> cpus = get_affinity();
+        if (cpus != server_affinity()) order.cpus = cpus;
+      }
       child->start_served(task, order, method == StartMethod::Spawn, report.out.get());
     } else {
       child->start_forked(task, order, report.out.get());
     }
     report.out.reset();
     if (order.report) child->await_report(report.in.get());
+  } catch (const SystemError& error) {
+    child->undo();
+    if (std::string_view(error.what()).find(name) != std::string_view::npos) throw;
+    throw SystemError(error.code(), error.phase(), "cannot start " + name + ": " + error.what());
   } catch (...) {
-    strike(child.get());
-    if (child->slot_ != 0) collect_slot(child->slot_, child->generation_);
+    child->undo();
     throw;
   }
   return child;
+}
+
+// A start that failed leaves nothing.
+void Child::undo() {
+  strike(this);
+  if (slot_ != 0) collect_slot(slot_, generation_);
 }
 
 void Child::start_served(Task& task, const StartOrder& order, bool spawn, int report) {
@@ -266,8 +280,13 @@ ExitRecord Child::collect() {
       record.status = exit_status_from_pidfd(pidfd_.get()).value_or(slot.own_status);
     }
   } else if (const ReapOutcome outcome = reap(pidfd_.get(), true, record);
-             outcome == ReapOutcome::NotOurs) {
-    record.status = slot.own_status;             // SIGCHLD ignored, and a kernel before 6.15
+             outcome != ReapOutcome::Reaped) {
+    // Somebody else's wait took it, or SIGCHLD is ignored. The kernel may have kept the status
+    // (6.15); for the rest there is what the process wrote down at its end.
+    if (outcome == ReapOutcome::NotOurs) record.status = slot.own_status;
+    record.user_time = std::chrono::nanoseconds(slot.user_ns);
+    record.system_time = std::chrono::nanoseconds(slot.system_ns);
+    record.peak_memory = slot.peak_bytes;
   }
   collect_slot(slot_, generation_);
   record_ = record;

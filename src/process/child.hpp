@@ -52,6 +52,7 @@ class Child {
   Child() = default;
   void start_forked(Task& task, const StartOrder& order, int report);
   void start_served(Task& task, const StartOrder& order, bool spawn, int report);
+  void undo();
   void await_report(int report);                 // throws if the start failed
 
   mutable std::mutex mutex_;

@@ -26,6 +26,7 @@
 #include "process/launch.hpp"
 #include "process/messages.hpp"
 #include "procession/errors.hpp"
+#include "system/cpu.hpp"
 #include "system/errors.hpp"
 
 namespace procession::detail {
@@ -38,6 +39,7 @@ struct Server {
   std::uint32_t slot = 0;
   std::uint32_t generation = 0;
   LoadedSet modules;
+  std::vector<int> cpus;
 };
 
 Server& server() {
@@ -75,7 +77,9 @@ void start(Server& the) {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) {
     throw_system_error(errno, "make the socket of the fork server");
   }
+  for (int& end : pair) end = above_standard(end);
   the.channel.reset(pair[0]);
+  the.cpus = get_affinity();
   const Descriptor far_end(pair[1]);
   try {
     the.slot = claim_slot("fork server", true);
@@ -181,6 +185,12 @@ const LoadedSet& served_modules() {
   std::lock_guard guard(the.mutex);
   ensure(the);
   return the.modules;
+}
+
+std::vector<int> server_affinity() {
+  Server& the = server();
+  std::lock_guard guard(the.mutex);
+  return the.cpus;
 }
 
 std::vector<pid_t> server_pids() {

@@ -50,6 +50,9 @@ bool request_reap(std::uint32_t slot, std::uint32_t generation);
 // What the server can resolve; starts it if need be.
 const LoadedSet& served_modules();
 
+// The CPUs that what it makes begins with. REQUIRES: served_modules() was called.
+std::vector<int> server_affinity();
+
 std::vector<pid_t> server_pids();
 std::vector<int> server_descriptors();
 void forget_inherited_server() noexcept;         // in a forked child

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 
 #include "memory/family.hpp"
@@ -48,10 +49,11 @@ class Process::Impl {
     }
   }
 
+  std::mutex starting;                           // one start at a time
   ProcessOptions options;
   std::string identity;
   std::unique_ptr<detail::Task> task;
-  Stage stage = Stage::New;
+  std::atomic<Stage> stage{Stage::New};
   std::shared_ptr<detail::Child> child;
 };
 
@@ -86,6 +88,7 @@ Process::Impl& Process::impl() const {
 
 void Process::start() {
   Impl& the = impl();
+  std::lock_guard guard(the.starting);
   the.refuse_closed("start()");
   if (the.stage == Impl::Stage::Started) {
     throw StateError("start() on " + the.options.name +
@@ -154,19 +157,19 @@ void Process::close() {
 pid_t Process::pid() const {
   Impl& the = impl();
   the.refuse_closed("pid()");
-  return the.child ? the.child->pid() : 0;
+  return the.stage == Impl::Stage::Started ? the.child->pid() : 0;
 }
 
 std::string Process::name() const {
   Impl& the = impl();
   the.refuse_closed("name()");
-  return the.child ? the.child->name() : the.options.name;
+  return the.stage == Impl::Stage::Started ? the.child->name() : the.options.name;
 }
 
 void Process::set_name(std::string name) {
   Impl& the = impl();
   the.refuse_closed("set_name()");
-  if (the.child) the.child->set_name(name);
+  if (the.stage == Impl::Stage::Started) the.child->set_name(name);
   the.options.name = std::move(name);
 }
 

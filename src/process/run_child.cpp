@@ -72,12 +72,29 @@ void report_uncaught(const ThrowSite& site) {
   (void)!write(STDERR_FILENO, text.data(), text.size());
 }
 
+std::uint64_t nanoseconds(const timeval& time) {
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(time.tv_usec) * 1000;
+}
+
+// For a parent that cannot hear it from the kernel.
+void write_down_end(int status) {
+  if (self_index() == 0) return;
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  ProcessSlot& slot = self();
+  slot.user_ns = nanoseconds(used.ru_utime);
+  slot.system_ns = nanoseconds(used.ru_stime);
+  slot.peak_bytes = static_cast<std::uint64_t>(used.ru_maxrss) * 1024;
+  slot.own_status = (status & 0xff) << 8;
+}
+
 // The last of the handlers registered in this process: those that a forked copy has inherited
 // are its parent's, and come after it.
 void leave(int status, void*) {
   settle_children();
   flush_streams();
-  if (self_index() != 0) self().own_status = (status & 0xff) << 8;
+  write_down_end(status);
   if (__gcov_dump != nullptr) __gcov_dump();
   _exit(status & 0xff);
 }

@@ -30,6 +30,13 @@ struct Watched {
   Descriptor pidfd;
 };
 
+void block_signals(int how) {
+  sigset_t some;
+  sigemptyset(&some);
+  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTERM}) sigaddset(&some, number);
+  sigprocmask(how, &some, nullptr);
+}
+
 class ForkServer {
  public:
   ForkServer(int channel, int life) : channel_(channel), life_(life), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
@@ -98,7 +105,7 @@ void ForkServer::become_child(const ServerRequest& request, std::vector<Descript
   life_.reset();
   epoll_.reset();
   children_.clear();
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTERM}) signal(number, SIG_DFL);
+  block_signals(SIG_UNBLOCK);
   run_received_task(false);
 }
 
@@ -214,8 +221,13 @@ void ForkServer::run() {
 }  // namespace
 
 void serve(int channel, int life) {
-  // Ctrl-C and hang-ups are for the program; the server ends with its owner.
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTERM}) signal(number, SIG_IGN);
+  // Ctrl-C and hang-ups are for the program; the server ends with its owner. Blocked and not
+  // ignored: what is sent to a child before it is ready waits for it, and then takes effect.
+  block_signals(SIG_BLOCK);
+  // A host without standard streams must not make descriptors of ours stand in for them.
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) std::_Exit(127);
+  }
   fcntl(channel, F_SETFD, FD_CLOEXEC);
   fcntl(life, F_SETFD, FD_CLOEXEC);
   if (!die_with(life)) std::_Exit(0);

@@ -64,8 +64,8 @@ int LifePipe::read_end() {
   if (!write_end_) {
     std::array<int, 2> ends;
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw_system_error(errno, "make a pipe");
-    read_end_.reset(ends[0]);
-    write_end_.reset(ends[1]);
+    read_end_.reset(above_standard(ends[0]));
+    write_end_.reset(above_standard(ends[1]));
   }
   return read_end_.get();
 }

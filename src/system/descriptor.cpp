@@ -1,5 +1,6 @@
 #include "system/descriptor.hpp"
 
+#include <fcntl.h>
 #include <cerrno>
 
 namespace procession::detail {
@@ -10,6 +11,14 @@ void Descriptor::reset(int fd) noexcept {
   const int saved = errno;
   ::close(old);
   errno = saved;
+}
+
+int above_standard(int fd) noexcept {
+  if (fd < 0 || fd > 2) return fd;
+  const int higher = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (higher < 0) return fd;
+  ::close(fd);
+  return higher;
 }
 
 }  // namespace procession::detail

@@ -9,6 +9,10 @@
 
 namespace procession::detail {
 
+// The same open file under a number above the standard ones, which belong to the program even where
+// they are closed; close-on-exec. Owns `fd`; returns it as it is where it is high enough already.
+[[nodiscard]] int above_standard(int fd) noexcept;
+
 class Descriptor {
  public:
   Descriptor() noexcept = default;

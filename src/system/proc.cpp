@@ -1,5 +1,7 @@
 #include "system/proc.hpp"
 
+#include "system/on_cpu.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -146,7 +148,10 @@ ProcessState observe_state(pid_t pid) noexcept {
   if (!stat || has_ended(*stat)) return ProcessState::Terminated;
   // The clock stands still except while a thread of the process is on a CPU.
   if (first && second && *second > *first) return ProcessState::Running;
-  if (stat->state == 'R') return ProcessState::Ready;
+  // That clock is brought up to date only now and then while the thread goes on running.
+  if (stat->state == 'R') {
+    return on_cpu(pid).value_or(false) ? ProcessState::Running : ProcessState::Ready;
+  }
   if (stat->num_threads > 1 && any_task_runnable(pid)) return ProcessState::Ready;
   return ProcessState::Blocked;
 }

@@ -88,11 +88,20 @@ TEST_F(PoolOwnerFaults, Submitting) {
              [&] { wides_.push_back(pool_->view().apply_async(run_flat, 0)); });
 }
 
-// Its items and what becomes of them are in large blocks of their own.
+// What becomes of its items is in a block of its own.
+TEST_F(PoolOwnerFaults, SubmittingAMap) {
+  const std::vector<int> items(80, 1);
+  owner_case("submit, map", 11, [&] { strings_.reset(); },
+             [&] { strings_.emplace(pool_->view().map_async(run_boxed, items)); });
+}
+
+// All of it is in large blocks. Copying the items takes tens of thousands of steps, none of which
+// anybody can see.
 TEST_F(PoolOwnerFaults, SubmittingALargeMap) {
-  std::vector<Wide> items(2000);
-  owner_case("submit, large", 101, [] {},
-             [&] { (void)new auto(pool_->view().map_async([](Wide wide) { return wide; }, items)); });
+  const std::vector<Wide> items(600);
+  owner_case("submit, large map", 1'000'000, [] {}, [&] {
+    (void)new auto(pool_->view().map_async([](Wide wide) { return wide; }, items));
+  });
 }
 
 TEST_F(PoolOwnerFaults, SubmittingWhenTheRingMustGrow) {
@@ -149,7 +158,8 @@ TEST_F(PoolOwnerFaults, TheOwnerDiesRightAfterItsWorker) {
     SharedBox<std::atomic<PoolShared*>> shared;
     std::optional<test_support::Child> owner;
     FaultPlan plan;
-    plan.name = std::string("owner dies after its worker, swept ") + (worker_first ? "after" : "before");
+    plan.name = std::string("the owner dies after its worker, which is swept ") +
+                (worker_first ? "before it" : "with it");
     plan.setup = [&] {
       owner.reset();
       tidy();

@@ -7,9 +7,11 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -48,6 +50,18 @@ std::vector<std::span<const std::byte>> words_of(PoolShared& shared) {
     }
   }
   return words;
+}
+
+// As CallState::wait(), which only the pool's own process may call: sleeps until the batch is done.
+int wait_until_done(Batch& batch) {
+  batch.waiters.fetch_add(1);
+  for (;;) {
+    const std::uint32_t seen = batch.event.load();
+    std::uint32_t done = 0;
+    for (std::uint32_t i = 0; i < batch.chunks; ++i) done += batch.states[i] == Batch::finished;
+    if (done == batch.chunks) return 0;
+    futex_wait(batch.event, seen);
+  }
 }
 
 class PoolFaults : public FamilyFaults {
@@ -90,10 +104,13 @@ class PoolFaults : public FamilyFaults {
       pool->core().close();
     };
     plan.operation = [&] { work(pool->shared(), 0); };
+    plan.waiter = [&] { return wait_until_done(*pool->shared().ring.load()->cells[0].load()); };
     plan.survivors = [&](const Trial& trial) {
-      bury_the_dead();
+      sweep_dead_processes();
       pool->worker_died(trial.pid);
       work(pool->shared(), 0);                   // another worker takes what is left
+      trial.expect(trial.waiter() == 0, "who waits for the call is woken");
+      bury_the_dead();
       trial.expect(result->ready(), "the call is done: no item is lost");
       if (result->ready()) check(trial, *result);
       const auto& shared = pool->shared();
@@ -215,6 +232,15 @@ TEST_F(PoolFaults, AWorkerWithAMapOfBoxedResults) {
       });
 }
 
+// Returns when the supervisor's thread is done with all that it was called for, and has ended.
+void settle_supervisor() {
+  std::promise<void> done;
+  const auto now = std::chrono::steady_clock::now();
+  const auto id = Supervisor::instance().at(now, [&] { done.set_value(); });
+  done.get_future().wait();
+  Supervisor::instance().forget(id);
+}
+
 // The whole of recovery, in a real pool: the supervisor hears of the death, and the worker that
 // replaces the dead one takes what is left.
 TEST_F(PoolFaults, AWorkerIsReplaced) {
@@ -227,6 +253,7 @@ TEST_F(PoolFaults, AWorkerIsReplaced) {
   const auto end_pool = [&] {
     result.reset();
     pool.reset();
+    settle_supervisor();
     tidy();
   };
   const auto begin_pool = [&] {

@@ -44,8 +44,8 @@ TEST(PoolDeaths, AWorkerThatExitsIsReportedWithItsCode) {
     EXPECT_EQ(death->exitcode(), code);
     EXPECT_EQ(death->signal(), 0);
   }
-  const auto death = thrown<WorkerDied>(
-      [&] { pool.apply_async([] { ::_exit(4); }).get(patience); });
+  const auto death =
+      thrown<WorkerDied>([&] { pool.apply_async([] { ::_exit(4); }).get(patience); });
   ASSERT_TRUE(death);
   EXPECT_EQ(death->exitcode(), 4);
   EXPECT_EQ(pool.apply(square, 3), 9);
@@ -53,9 +53,8 @@ TEST(PoolDeaths, AWorkerThatExitsIsReportedWithItsCode) {
 
 TEST(PoolDeaths, AThreadOfATaskMayExitTheWorker) {
   Pool pool(1);
-  const auto death = thrown<WorkerDied>([&] {
-    pool.apply_async([] { std::thread([] { std::exit(6); }).join(); }).get(patience);
-  });
+  const auto death = thrown<WorkerDied>(
+      [&] { pool.apply_async([] { std::thread([] { std::exit(6); }).join(); }).get(patience); });
   ASSERT_TRUE(death);
   EXPECT_EQ(death->exitcode(), 6);
   EXPECT_EQ(pool.apply(square, 3), 9);
@@ -76,7 +75,8 @@ TEST(PoolDeaths, ACrashIsReportedWithItsSignal) {
   ASSERT_TRUE(crashed);
   EXPECT_EQ(crashed->signal(), SIGSEGV);
   EXPECT_EQ(crashed->reason(), DeathReason::Signal);
-  const auto terminated = thrown<WorkerDied>([&] { pool.apply([]() noexcept { std::stoi("no number"); }); });
+  const auto terminated =
+      thrown<WorkerDied>([&] { pool.apply([]() noexcept { std::stoi("no number"); }); });
   ASSERT_TRUE(terminated);
   EXPECT_EQ(terminated->signal(), SIGABRT);
   EXPECT_EQ(pool.apply(square, 3), 9);
@@ -116,11 +116,13 @@ TEST(PoolDeaths, WorkersKilledTogetherAreAllReplaced) {
     for (const Watched& worker : workers) EXPECT_TRUE(worker.ends());
     Value<int> here(0);
     // Both are there at the same time.
-    auto later = pool.map_async([here](int x) {
-      here.fetch_add(1);
-      while (here.load() < 2) std::this_thread::yield();
-      return x;
-    }, {1, 2}, 1);
+    auto later = pool.map_async(
+        [here](int x) {
+          here.fetch_add(1);
+          while (here.load() < 2) std::this_thread::yield();
+          return x;
+        },
+        {1, 2}, 1);
     EXPECT_EQ(later.get(patience), (std::vector<int>{1, 2}));
   }
 }
@@ -166,8 +168,8 @@ TEST(PoolRetries, AViewHasItsOwn) {
   Value<int> attempts(0);
   EXPECT_EQ(pool.with({.retries = 1}).apply(die_at_first, 1, attempts), 7);
   Pool patient({.processes = 1, .retries = 5});
-  const auto death = thrown<WorkerDied>(
-      [&] { patient.with({.retries = 0}).apply(die_at_first, 1000, attempts); });
+  const auto death =
+      thrown<WorkerDied>([&] { patient.with({.retries = 0}).apply(die_at_first, 1000, attempts); });
   ASSERT_TRUE(death);
   EXPECT_EQ(death->attempts(), 1);
 }
@@ -175,8 +177,7 @@ TEST(PoolRetries, AViewHasItsOwn) {
 TEST(PoolRetries, EachElementOfAMapHasItsOwn) {
   Pool pool({.processes = 2, .retries = 1});
   std::vector<Value<int>> attempts(20);
-  const auto all =
-      pool.map([](Value<int> count) { return die_at_first(1, count); }, attempts, 5);
+  const auto all = pool.map([](Value<int> count) { return die_at_first(1, count); }, attempts, 5);
   EXPECT_EQ(all, std::vector<int>(20, 7));
   for (const auto& count : attempts) EXPECT_EQ(count.load(), 2);
 }
@@ -207,10 +208,12 @@ TEST(PoolDeaths, ElementsDoneBeforeAreNotRunAgain) {
   std::vector<Value<int>> runs(10);
   std::vector<std::tuple<int, Value<int>>> items;
   for (int i = 0; i < 10; ++i) items.emplace_back(i, runs[static_cast<std::size_t>(i)]);
-  pool.starmap([attempts](int x, Value<int> run) {
-    run.fetch_add(1);
-    if (x == 6) die_at_first(2, attempts);
-  }, items, 10);
+  pool.starmap(
+      [attempts](int x, Value<int> run) {
+        run.fetch_add(1);
+        if (x == 6) die_at_first(2, attempts);
+      },
+      items, 10);
   for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(runs[i].load(), i == 6 ? 3 : 1) << i;
 }
 

@@ -144,7 +144,8 @@ TEST_F(PoolExceptions, AreNotRetried) {
   EXPECT_THROW(retrying.apply([attempts] {
     attempts.fetch_add(1);
     throw std::runtime_error("no");
-  }), std::runtime_error);
+  }),
+               std::runtime_error);
   EXPECT_EQ(attempts.load(), 1);
 }
 
@@ -168,17 +169,20 @@ TEST_F(PoolExceptions, CostTheirOwnElementAndNotTheirChunk) {
 TEST_F(PoolExceptions, MapThrowsTheFirstByInputOrder) {
   for (const std::size_t chunk : {1, 2}) {
     Event others_failed;  // item 0 is the last to fail, in another chunk
-    thrown<std::runtime_error>([&] {
-      pool.map(procession::bind_front(
-                   [](Event failed, int x) {
-                     if (x == 0) failed.wait();
-                     if (x == 1000) failed.set();
-                     if (x == 0 || x == 1000) throw std::runtime_error("item " + std::to_string(x));
-                     return x;
-                   },
-                   others_failed),
-               chunk == 1 ? std::vector<int>{0, 1000} : std::vector<int>{0, 1, 1000, 3}, chunk);
-    }, {"item 0"});
+    thrown<std::runtime_error>(
+        [&] {
+          pool.map(procession::bind_front(
+                       [](Event failed, int x) {
+                         if (x == 0) failed.wait();
+                         if (x == 1000) failed.set();
+                         if (x == 0 || x == 1000)
+                           throw std::runtime_error("item " + std::to_string(x));
+                         return x;
+                       },
+                       others_failed),
+                   chunk == 1 ? std::vector<int>{0, 1000} : std::vector<int>{0, 1, 1000, 3}, chunk);
+        },
+        {"item 0"});
   }
 }
 
@@ -187,10 +191,13 @@ TEST_F(PoolExceptions, MapDropsWhatHasNotBegun) {
   Pool one(1);
   std::vector<int> items(1000, 1);
   items[3] = 0;
-  EXPECT_THROW(one.map([ran](int x) {
-    ran.fetch_add(1);
-    if (x == 0) throw std::runtime_error("the fourth");
-  }, items, 1), std::runtime_error);
+  EXPECT_THROW(one.map(
+                   [ran](int x) {
+                     ran.fetch_add(1);
+                     if (x == 0) throw std::runtime_error("the fourth");
+                   },
+                   items, 1),
+               std::runtime_error);
   EXPECT_LT(ran.load(), 1000);
   // And nothing of it comes later.
   one.apply([] {});

@@ -44,16 +44,20 @@ TEST(PoolFamilies, TheEndOfAPoolIsTheEndOfThePoolsInside) {
   std::optional<Watched> watched;
   {
     Pool pool(1);
-    auto later = pool.apply_async([deep, inner](int x) {
-      Pool below(1);
-      Event never;
-      return below.apply([deep, inner, never](int y) {
-        inner.store(own_pid());
-        deep.set();
-        never.wait();
-        return y;
-      }, x);
-    }, 1);
+    auto later = pool.apply_async(
+        [deep, inner](int x) {
+          Pool below(1);
+          Event never;
+          return below.apply(
+              [deep, inner, never](int y) {
+                inner.store(own_pid());
+                deep.set();
+                never.wait();
+                return y;
+              },
+              x);
+        },
+        1);
     deep.wait();
     watched.emplace(inner.load());
   }

@@ -112,7 +112,8 @@ TEST(PoolImap, AnEndlessInputIsReadABoundedNumberAhead) {
 TEST(PoolImap, TheUnorderedIsLazyToo) {
   Pool pool(2);
   std::size_t read = 0;
-  auto endless = views::iota(0) | views::transform([&read](int) { return static_cast<int>(++read); });
+  auto endless =
+      views::iota(0) | views::transform([&read](int) { return static_cast<int>(++read); });
   auto range = pool.imap_unordered(square, endless, 3);
   for (std::size_t taken = 1; taken <= 100; ++taken) {
     ASSERT_TRUE(range.next(patience));
@@ -137,10 +138,12 @@ TEST(PoolImap, ATemporaryInputLivesAsLongAsItsResults) {
 TEST(PoolImap, NextTimesOutAndCanBeCalledAgain) {
   Pool pool(2);
   Event gate;
-  auto range = pool.imap([gate](int x) {
-    if (x == 1) gate.wait();
-    return x;
-  }, {0, 1, 2});
+  auto range = pool.imap(
+      [gate](int x) {
+        if (x == 1) gate.wait();
+        return x;
+      },
+      {0, 1, 2});
   EXPECT_EQ(range.next(patience), 0);
   thrown<TimeoutError>([&] { range.next(0s); });
   thrown<TimeoutError>([&] { range.next(50ms); });
@@ -194,10 +197,12 @@ TEST(PoolImap, TheUnorderedGivesEveryExceptionOnce) {
 TEST(PoolImap, AFastResultOvertakesASlowOneWhenUnordered) {
   Pool pool(2);
   Event gate;
-  auto range = pool.imap_unordered([gate](int x) {
-    if (x == 0) gate.wait();
-    return x;
-  }, views::iota(0, 30));
+  auto range = pool.imap_unordered(
+      [gate](int x) {
+        if (x == 0) gate.wait();
+        return x;
+      },
+      views::iota(0, 30));
   std::set<int> first;
   // All that is read ahead but item 0.
   for (int i = 0; i < 29; ++i) first.insert(range.next(patience).value());
@@ -211,10 +216,12 @@ TEST(PoolImap, AFastResultOvertakesASlowOneWhenUnordered) {
 TEST(PoolImap, LeavingEarlyCancelsWhatIsNotBegun) {
   Pool pool(2);
   Value<int> ran(0);
-  for (int x : pool.imap([ran](int y) {
-         ran.fetch_add(1);
-         return y;
-       }, views::iota(0))) {
+  for (int x : pool.imap(
+           [ran](int y) {
+             ran.fetch_add(1);
+             return y;
+           },
+           views::iota(0))) {
     if (x == 10) break;
   }
   EXPECT_LE(ran.load(), 11 + 4 * 2 + 1);
@@ -226,12 +233,14 @@ TEST(PoolImap, LeavingEarlyDoesNotWaitForWhatRuns) {
   Event gate, running;
   Value<int> begun(0);
   {
-    auto range = pool.imap([gate, running, begun](int x) {
-      begun.fetch_add(1);
-      running.set();
-      gate.wait();
-      return x;
-    }, views::iota(0, 1000));
+    auto range = pool.imap(
+        [gate, running, begun](int x) {
+          begun.fetch_add(1);
+          running.set();
+          gate.wait();
+          return x;
+        },
+        views::iota(0, 1000));
     running.wait();
   }
   gate.set();
@@ -260,9 +269,11 @@ TEST(PoolImap, AnInputThatThrowsIsReportedByNext) {
              });
   auto range = pool.imap(square, bad);
   int seen = 0;
-  thrown<std::range_error>([&] {
-    while (range.next(patience)) ++seen;
-  }, {"unreadable"});
+  thrown<std::range_error>(
+      [&] {
+        while (range.next(patience)) ++seen;
+      },
+      {"unreadable"});
   EXPECT_LE(seen, 50);
   EXPECT_EQ(pool.apply(square, 3), 9);
 }
@@ -283,10 +294,12 @@ TEST(PoolImap, AfterThePoolIsGoneNothingHangs) {
   Event gate;
   {
     Pool brief(1);
-    range = brief.imap([gate](int x) {
-      if (x > 0) gate.wait();
-      return x;
-    }, {0, 1, 2});
+    range = brief.imap(
+        [gate](int x) {
+          if (x > 0) gate.wait();
+          return x;
+        },
+        {0, 1, 2});
     EXPECT_EQ(range->next(patience), 0);
   }
   thrown<PoolClosed>([&] { range->next(patience); });

@@ -33,10 +33,13 @@ TEST(PoolInitializer, RunsOnceInEachWorkerBeforeItsFirstCall) {
 TEST(PoolInitializer, TakesStringsAndClosures) {
   static std::string text;
   Event began;
-  Pool pool({.processes = 1}, [began](std::string given) {
-    text = given;
-    began.set();
-  }, "hello");
+  Pool pool(
+      {.processes = 1},
+      [began](std::string given) {
+        text = given;
+        began.set();
+      },
+      "hello");
   EXPECT_EQ(pool.apply([] { return text; }), "hello");
   EXPECT_TRUE(began.is_set());
 }
@@ -97,8 +100,7 @@ TEST(PoolInitializer, ThatDiesHangsNobody) {
       if (way == 0) ::_exit(3);
       ::raise(SIGKILL);
     });
-    const auto death =
-        thrown<WorkerDied>([&] { pool.apply_async(square, 3).get(patience); });
+    const auto death = thrown<WorkerDied>([&] { pool.apply_async(square, 3).get(patience); });
     ASSERT_TRUE(death);
     EXPECT_EQ(death->exitcode(), way == 0 ? 3 : -SIGKILL);
     EXPECT_LT(runs.load(), 20);

@@ -121,9 +121,10 @@ TEST(PoolInputs, EveryKindOfFunctionWorks) {
 TEST(PoolInputs, BoundStringsAndVectorsTravel) {
   Pool pool(2);
   const std::string prefix(1000, 'p');
-  const auto texts = pool.map(procession::bind_front([](const std::string& before, int x) {
-                                return before + std::to_string(x);
-                              }, prefix), {1, 22});
+  const auto texts = pool.map(
+      procession::bind_front(
+          [](const std::string& before, int x) { return before + std::to_string(x); }, prefix),
+      {1, 22});
   EXPECT_EQ(texts, (std::vector<std::string>{prefix + "1", prefix + "22"}));
 }
 

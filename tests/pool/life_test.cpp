@@ -140,11 +140,13 @@ TEST(PoolLife, TheDestructorEndsWhatRuns) {
   std::vector<Watched> workers;
   const auto spent = time_of([&] {
     Pool pool(2);
-    auto later = pool.map_async([running, gate](int x) {
-      running.set();
-      gate.wait();
-      return x;
-    }, std::views::iota(0, 100), 1);
+    auto later = pool.map_async(
+        [running, gate](int x) {
+          running.set();
+          gate.wait();
+          return x;
+        },
+        std::views::iota(0, 100), 1);
     running.wait();
     for (const pid_t pid : worker_pids(pool)) workers.emplace_back(pid);
   });

@@ -68,9 +68,8 @@ TEST(PoolMap, AnEmptyInputGivesAnEmptyResult) {
 TEST(PoolMap, AMillionItemsAreEachAnsweredOnce) {
   Pool pool(2);
   const int count = under_sanitizer ? 100'000 : 1'000'000;
-  const auto all = pool.map(square, std::views::iota(0, count) | std::views::transform([](int x) {
-                                      return x % 30'000;
-                                    }));
+  const auto all = pool.map(
+      square, std::views::iota(0, count) | std::views::transform([](int x) { return x % 30'000; }));
   ASSERT_EQ(all.size(), static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) {
     ASSERT_EQ(all[static_cast<std::size_t>(i)], (i % 30'000) * (i % 30'000)) << i;

@@ -51,10 +51,12 @@ TEST_P(PoolMethods, HandlesOfAnyAgeReachTheWorkers) {
   pool.apply(square, 1);
   Value<int> after(0);
   Event event;
-  pool.map([before, after](int x) {
-    before.fetch_add(x);
-    after.fetch_add(2 * x);
-  }, {1, 2, 3});
+  pool.map(
+      [before, after](int x) {
+        before.fetch_add(x);
+        after.fetch_add(2 * x);
+      },
+      {1, 2, 3});
   pool.apply([event] { event.set(); });
   EXPECT_EQ(before.load(), 6);
   EXPECT_EQ(after.load(), 12);
@@ -65,7 +67,8 @@ TEST_P(PoolMethods, InitializerAndMaxTasksWork) {
   Value<int> runs(0);
   PoolOptions brief = options();
   brief.max_tasks_per_child = 2;
-  Pool pool(brief, [](Value<int> count) { count.fetch_add(1); }, runs);
+  Pool pool(
+      brief, [](Value<int> count) { count.fetch_add(1); }, runs);
   EXPECT_EQ(pool.map(square, std::views::iota(0, 8), 1).size(), 8u);
   EXPECT_GE(runs.load(), 4);
 }

@@ -47,7 +47,8 @@ TEST(PoolMaxTasks, AWorkerRunsThatManyCallsAndIsReplaced) {
 TEST(PoolMaxTasks, ACallIsACallInAChunkToo) {
   Pool pool({.processes = 1, .max_tasks_per_child = 3});
   std::map<pid_t, int> calls;
-  for (const pid_t pid : pool.map_async(pid_for, views::iota(0, 12), 12).get(patience)) ++calls[pid];
+  for (const pid_t pid : pool.map_async(pid_for, views::iota(0, 12), 12).get(patience))
+    ++calls[pid];
   EXPECT_GE(calls.size(), 4u);
   for (const auto& [pid, count] : calls) EXPECT_LE(count, 3) << pid;
 }
@@ -55,10 +56,13 @@ TEST(PoolMaxTasks, ACallIsACallInAChunkToo) {
 TEST(PoolMaxTasks, NoCallIsLostOrRunTwice) {
   Pool pool({.processes = 2, .max_tasks_per_child = 1});
   Value<int> ran(0);
-  const auto all = pool.map_async([ran](int x) {
-    ran.fetch_add(1);
-    return x * x;
-  }, views::iota(0, 60), 4).get(patience);
+  const auto all = pool.map_async(
+                           [ran](int x) {
+                             ran.fetch_add(1);
+                             return x * x;
+                           },
+                           views::iota(0, 60), 4)
+                       .get(patience);
   for (int i = 0; i < 60; ++i) EXPECT_EQ(all.at(static_cast<std::size_t>(i)), i * i);
   EXPECT_EQ(ran.load(), 60);
 }
@@ -70,9 +74,7 @@ TEST(PoolTimeout, AnOverdueCallCostsItsWorker) {
   Event never;
   auto later = pool.apply_async(wait_for_ever, never);
   std::optional<WorkerDied> death;
-  const auto spent = time_of([&] {
-    death = thrown<WorkerDied>([&] { later.get(patience); });
-  });
+  const auto spent = time_of([&] { death = thrown<WorkerDied>([&] { later.get(patience); }); });
   ASSERT_TRUE(death);
   EXPECT_EQ(death->reason(), DeathReason::Timeout);
   EXPECT_EQ(death->attempts(), 1);
@@ -84,9 +86,10 @@ TEST(PoolTimeout, ABusyLoopIsEndedToo) {
   Pool pool({.processes = 1, .task_timeout = 300ms});
   const auto death = thrown<WorkerDied>([&] {
     pool.apply_async([] {
-      for (volatile bool on = true; on;) {
-      }
-    }).get(patience);
+          for (volatile bool on = true; on;) {
+          }
+        })
+        .get(patience);
   });
   ASSERT_TRUE(death);
   EXPECT_EQ(death->reason(), DeathReason::Timeout);
@@ -105,10 +108,12 @@ TEST(PoolTimeout, DoesNotRunWhileACallIsQueued) {
   Pool pool({.processes = 1, .task_timeout = 1s});
   std::vector<AsyncResult<int>> all;
   for (int i = 0; i < 5; ++i) {
-    all.push_back(pool.apply_async([](int x) {
-      ::usleep(400'000);
-      return x;
-    }, i));
+    all.push_back(pool.apply_async(
+        [](int x) {
+          ::usleep(400'000);
+          return x;
+        },
+        i));
   }
   for (int i = 0; i < 5; ++i) EXPECT_EQ(all[static_cast<std::size_t>(i)].get(patience), i);
 }
@@ -116,10 +121,12 @@ TEST(PoolTimeout, DoesNotRunWhileACallIsQueued) {
 TEST(PoolTimeout, CostsItsElementAlone) {
   Pool pool({.processes = 1, .task_timeout = 400ms});
   Event never;
-  auto range = pool.imap([never](int x) {
-    if (x == 2) never.wait();
-    return x;
-  }, {0, 1, 2, 3, 4}, 5);
+  auto range = pool.imap(
+      [never](int x) {
+        if (x == 2) never.wait();
+        return x;
+      },
+      {0, 1, 2, 3, 4}, 5);
   for (int x = 0; x < 5; ++x) {
     if (x == 2) {
       EXPECT_THROW(range.next(patience), WorkerDied);
@@ -137,10 +144,14 @@ TEST(PoolTimeout, AViewHasItsOwn) {
   ASSERT_TRUE(death);
   EXPECT_EQ(death->reason(), DeathReason::Timeout);
   Pool hasty({.processes = 1, .task_timeout = 100ms});
-  EXPECT_EQ(hasty.with({.timeout = 20s}).apply([](int x) {
-    ::usleep(400'000);
-    return x;
-  }, 4), 4);
+  EXPECT_EQ(hasty.with({.timeout = 20s})
+                .apply(
+                    [](int x) {
+                      ::usleep(400'000);
+                      return x;
+                    },
+                    4),
+            4);
 }
 
 TEST(PoolTimeout, AnOverdueCallIsRetriedLikeAnyOther) {
@@ -179,14 +190,19 @@ TEST(PoolMaxPending, SubmittingBlocksUntilThereIsRoom) {
   for (int i = 1; i < 10; ++i) EXPECT_EQ(all[static_cast<std::size_t>(i)].get(patience), i * i);
 }
 
-TEST(PoolMaxPending, MapsAndImapsWorkWithTheSmallestBound) {
+TEST(PoolMaxPending, AMapWorksWithTheSmallestBound) {
   Pool pool({.processes = 2, .max_pending = 1});
   EXPECT_EQ(pool.map_async(square, views::iota(0, 100), 1).get(patience).size(), 100u);
+}
+
+TEST(PoolMaxPending, AnImapWorksWithTheSmallestBound) {
+  Pool pool({.processes = 2, .max_pending = 1});
   int count = 0;
   for (auto range = pool.imap(square, views::iota(0, 100)); range.next(patience);) ++count;
   EXPECT_EQ(count, 100);
   count = 0;
-  for (auto range = pool.imap_unordered(square, views::iota(0, 100)); range.next(patience);) ++count;
+  for (auto range = pool.imap_unordered(square, views::iota(0, 100)); range.next(patience);)
+    ++count;
   EXPECT_EQ(count, 100);
 }
 
@@ -213,12 +229,14 @@ TEST(PoolMemoryLimit, AnExcessCostsItsWorker) {
   if (under_sanitizer) GTEST_SKIP() << "sanitizers have memory of their own";
   Pool pool({.processes = 2, .memory_limit = std::size_t{128} << 20});
   Event never;
-  auto later = pool.apply_async([](std::size_t bytes, Event end) {
-    std::vector<std::vector<char>> all;
-    for (std::size_t had = 0; had < bytes; had += 1 << 20) all.emplace_back(1 << 20, 'x');
-    end.wait();
-    return all.size();
-  }, std::size_t{512} << 20, never);
+  auto later = pool.apply_async(
+      [](std::size_t bytes, Event end) {
+        std::vector<std::vector<char>> all;
+        for (std::size_t had = 0; had < bytes; had += 1 << 20) all.emplace_back(1 << 20, 'x');
+        end.wait();
+        return all.size();
+      },
+      std::size_t{512} << 20, never);
   const auto death = thrown<WorkerDied>([&] { later.get(patience); });
   ASSERT_TRUE(death);
   EXPECT_EQ(death->reason(), DeathReason::MemoryLimit);
@@ -246,11 +264,13 @@ TEST(PoolOptionsOf, LimitsAreEnforcedInTheWorkers) {
 
 TEST(PoolOptionsOf, PinnedWorkersHaveOneProcessorEach) {
   Pool pool({.processes = 2, .pin_cpus = true});
-  const auto counts = pool.map([](int) {
-    cpu_set_t cpus;
-    ::sched_getaffinity(0, sizeof cpus, &cpus);
-    return CPU_COUNT(&cpus);
-  }, views::iota(0, 20), 1);
+  const auto counts = pool.map(
+      [](int) {
+        cpu_set_t cpus;
+        ::sched_getaffinity(0, sizeof cpus, &cpus);
+        return CPU_COUNT(&cpus);
+      },
+      views::iota(0, 20), 1);
   EXPECT_EQ(counts, Ints(20, 1));
 }
 

@@ -50,8 +50,11 @@ Stubborn stubborn(int where) { return Stubborn{where}; }
 TEST(PoolShipping, AnArgumentThatCannotBeWrittenFailsThatCallAlone) {
   Pool pool(2);
   thrown<std::domain_error>([&] { pool.apply(where_of, Stubborn{1}); }, {"cannot be written"});
-  thrown<std::domain_error>([&] { pool.map(where_of, std::vector<Stubborn>{{0}, {1}}); },
-                            {"cannot be written"});
+  thrown<std::domain_error>(
+      [&] {
+        pool.map(where_of, std::vector<Stubborn>{{0}, {1}});
+      },
+      {"cannot be written"});
   EXPECT_EQ(pool.apply(where_of, Stubborn{0}), 0);
 }
 

@@ -126,10 +126,12 @@ TEST_F(PoolValues, TypesWithCerealFunctions) {
 }
 
 TEST_F(PoolValues, OwningPointers) {
-  const auto shared = pool.apply([](std::shared_ptr<std::string> text) {
-    *text += "!";
-    return text;
-  }, std::make_shared<std::string>("hi"));
+  const auto shared = pool.apply(
+      [](std::shared_ptr<std::string> text) {
+        *text += "!";
+        return text;
+      },
+      std::make_shared<std::string>("hi"));
   ASSERT_TRUE(shared);
   EXPECT_EQ(*shared, "hi!");
   const auto none = pool.apply([](std::unique_ptr<int> x) { return x; }, std::unique_ptr<int>());
@@ -157,21 +159,26 @@ TEST_F(PoolValues, ManyArguments) {
 
 TEST_F(PoolValues, ChangesOfAnArgumentStayInTheWorker) {
   std::vector<int> mine{1, 2, 3};
-  EXPECT_EQ(pool.apply([](std::vector<int> theirs) {
-    theirs.clear();
-    return theirs.size();
-  }, mine), 0u);
+  EXPECT_EQ(pool.apply(
+                [](std::vector<int> theirs) {
+                  theirs.clear();
+                  return theirs.size();
+                },
+                mine),
+            0u);
   EXPECT_EQ(mine.size(), 3u);
 }
 
 TEST_F(PoolValues, SixtyFourMebibytesThereAndBack) {
   std::vector<unsigned char> big(std::size_t{64} << 20);
   std::iota(big.begin(), big.end(), static_cast<unsigned char>(1));
-  const auto back = pool.apply([](std::vector<unsigned char> there) {
-    there.front() = 77;
-    there.back() = 78;
-    return there;
-  }, big);
+  const auto back = pool.apply(
+      [](std::vector<unsigned char> there) {
+        there.front() = 77;
+        there.back() = 78;
+        return there;
+      },
+      big);
   ASSERT_EQ(back.size(), big.size());
   EXPECT_EQ(back.front(), 77);
   EXPECT_EQ(back.back(), 78);

@@ -25,8 +25,8 @@ TEST_P(ProcessIdentity, AGivenNameIsSeenByBothSides) {
   Mailbox mailbox;
   ProcessOptions named = options();
   named.name = "reader of things";
-  Process process(named, [](std::string to) { post(to, current_process().name()); },
-                  mailbox.path());
+  Process process(
+      named, [](std::string to) { post(to, current_process().name()); }, mailbox.path());
   EXPECT_EQ(process.name(), "reader of things");
   process.start();
   EXPECT_EQ(mailbox.receive(), "reader of things");
@@ -36,8 +36,8 @@ TEST_P(ProcessIdentity, AGivenNameIsSeenByBothSides) {
 
 TEST_P(ProcessIdentity, ANameSetBeforeTheStartIsTheChilds) {
   Mailbox mailbox;
-  Process process(options(), [](std::string to) { post(to, current_process().name()); },
-                  mailbox.path());
+  Process process(
+      options(), [](std::string to) { post(to, current_process().name()); }, mailbox.path());
   process.set_name("renamed");
   EXPECT_EQ(process.name(), "renamed");
   process.start();
@@ -49,8 +49,8 @@ TEST_P(ProcessIdentity, ANameMayHoldAnything) {
   Mailbox mailbox;
   ProcessOptions named = options();
   named.name = std::string(60, 'n') + " \"%s\" {} \xc3\xa9";
-  Process process(named, [](std::string to) { post(to, current_process().name()); },
-                  mailbox.path());
+  Process process(
+      named, [](std::string to) { post(to, current_process().name()); }, mailbox.path());
   process.start();
   EXPECT_EQ(mailbox.receive(), named.name);
   EXPECT_EQ(exitcode_of(process), 0);
@@ -67,16 +67,17 @@ TEST_P(ProcessIdentity, AChildKnowsItselfAndItsParent) {
   ProcessOptions daemon = options();
   daemon.daemon = true;
   daemon.name = "child";
-  Process process(daemon,
-                  [](std::string to) {
-                    const ProcessInfo self = current_process();
-                    post(to, self.name() + (self.pid() == ::getpid() ? " me" : " not me") +
-                                 (self.daemon() ? " daemon" : ""));
-                    const ProcessInfo parent = parent_process().value();
-                    post(to, parent.name() + " " + std::to_string(parent.pid()) +
-                                 (parent.daemon() ? " daemon" : ""));
-                  },
-                  mailbox.path());
+  Process process(
+      daemon,
+      [](std::string to) {
+        const ProcessInfo self = current_process();
+        post(to, self.name() + (self.pid() == ::getpid() ? " me" : " not me") +
+                     (self.daemon() ? " daemon" : ""));
+        const ProcessInfo parent = parent_process().value();
+        post(to, parent.name() + " " + std::to_string(parent.pid()) +
+                     (parent.daemon() ? " daemon" : ""));
+      },
+      mailbox.path());
   process.start();
   EXPECT_EQ(mailbox.receive(), "child me daemon");
   EXPECT_EQ(mailbox.receive(), "MainProcess " + std::to_string(::getpid()));
@@ -87,20 +88,22 @@ TEST_P(ProcessIdentity, TheParentOfAGrandchildIsTheChild) {
   Mailbox mailbox;
   ProcessOptions named = options();
   named.name = "middle";
-  Process process(named,
-                  [](StartMethod method, std::string to) {
-                    post(to, std::to_string(::getpid()));
-                    Process inner({.start_method = method},
-                                  [](std::string there) {
-                                    const ProcessInfo parent = parent_process().value();
-                                    post(there, parent.name());
-                                    post(there, std::to_string(parent.pid()));
-                                  },
-                                  to);
-                    inner.start();
-                    inner.join();
-                  },
-                  GetParam(), mailbox.path());
+  Process process(
+      named,
+      [](StartMethod method, std::string to) {
+        post(to, std::to_string(::getpid()));
+        Process inner(
+            {.start_method = method},
+            [](std::string there) {
+              const ProcessInfo parent = parent_process().value();
+              post(there, parent.name());
+              post(there, std::to_string(parent.pid()));
+            },
+            to);
+        inner.start();
+        inner.join();
+      },
+      GetParam(), mailbox.path());
   process.start();
   const std::string pid = mailbox.receive();
   EXPECT_EQ(mailbox.receive(), "middle");
@@ -144,27 +147,29 @@ TEST_P(ProcessIdentity, AChildStartsWithoutActiveChildren) {
 TEST_P(ProcessIdentity, ADaemonMayHaveChildren) {
   ProcessOptions daemon = options();
   daemon.daemon = true;
-  Process process(daemon,
-                  [](StartMethod method) {
-                    Process inner({.start_method = method}, [] { std::exit(5); });
-                    inner.start();
-                    inner.join();
-                    std::exit(inner.exitcode().value() + 1);
-                  },
-                  GetParam());
+  Process process(
+      daemon,
+      [](StartMethod method) {
+        Process inner({.start_method = method}, [] { std::exit(5); });
+        inner.start();
+        inner.join();
+        std::exit(inner.exitcode().value() + 1);
+      },
+      GetParam());
   EXPECT_EQ(run(process), 6);
 }
 
 TEST_P(ProcessIdentity, AllMethodsWorkBelowEachOther) {
   for (const StartMethod inner : get_all_start_methods()) {
-    Process process(options(),
-                    [](StartMethod method) {
-                      Process below({.start_method = method}, [] { std::exit(5); });
-                      below.start();
-                      below.join();
-                      std::exit(below.exitcode().value() + 1);
-                    },
-                    inner);
+    Process process(
+        options(),
+        [](StartMethod method) {
+          Process below({.start_method = method}, [] { std::exit(5); });
+          below.start();
+          below.join();
+          std::exit(below.exitcode().value() + 1);
+        },
+        inner);
     EXPECT_EQ(run(process), 6) << method_name(inner);
   }
 }

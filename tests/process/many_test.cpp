@@ -18,12 +18,13 @@ TEST_P(ProcessMany, AHundredAtOnce) {
   Gate gate;
   std::vector<Process> all;
   for (int i = 0; i < 100; ++i) {
-    all.emplace_back(options(),
-                     [](std::string at, int code) {
-                       pass(at);
-                       std::exit(code);
-                     },
-                     gate.path(), i);
+    all.emplace_back(
+        options(),
+        [](std::string at, int code) {
+          pass(at);
+          std::exit(code);
+        },
+        gate.path(), i);
     all.back().start();
   }
   EXPECT_EQ(active_children().size(), 100u);
@@ -46,12 +47,13 @@ TEST_P(ProcessMany, FromSeveralThreadsAtOnce) {
 
 TEST_P(ProcessMany, OneProcessIsJoinedBySeveralThreads) {
   Gate gate;
-  Process process(options(),
-                  [](std::string at) {
-                    pass(at);
-                    std::exit(5);
-                  },
-                  gate.path());
+  Process process(
+      options(),
+      [](std::string at) {
+        pass(at);
+        std::exit(5);
+      },
+      gate.path());
   process.start();
   std::vector<std::thread> threads;
   for (int thread = 0; thread < 4; ++thread) {
@@ -97,14 +99,15 @@ TEST_P(ProcessMany, OneAfterTheOtherLeaveNothing) {
 TEST_P(ProcessMany, ChildrenStartChildrenAtTheSameTime) {
   std::vector<Process> all;
   for (int i = 0; i < 8; ++i) {
-    all.emplace_back(options(),
-                     [](StartMethod method, int code) {
-                       Process inner({.start_method = method}, exit_with, code);
-                       inner.start();
-                       inner.join();
-                       std::exit(inner.exitcode().value());
-                     },
-                     GetParam(), i);
+    all.emplace_back(
+        options(),
+        [](StartMethod method, int code) {
+          Process inner({.start_method = method}, exit_with, code);
+          inner.start();
+          inner.join();
+          std::exit(inner.exitcode().value());
+        },
+        GetParam(), i);
     all.back().start();
   }
   for (int i = 0; i < 8; ++i) EXPECT_EQ(exitcode_of(all[static_cast<std::size_t>(i)]), i);

@@ -139,13 +139,14 @@ TEST_P(ProcessStates, ItIsSeenRunningAboutAsOftenAsItRuns) {
 TEST_P(ProcessUsage, MemoryThatWasTouchedIsSeenDuringAndAfter) {
   Mailbox mailbox;
   Gate gate;
-  Process process(options(),
-                  [](std::string to, std::string at) {
-                    touch(64 * mebibyte);
-                    post(to, "touched");
-                    pass(at);
-                  },
-                  mailbox.path(), gate.path());
+  Process process(
+      options(),
+      [](std::string to, std::string at) {
+        touch(64 * mebibyte);
+        post(to, "touched");
+        pass(at);
+      },
+      mailbox.path(), gate.path());
   process.start();
   EXPECT_EQ(mailbox.receive(), "touched");
   EXPECT_GE(process.usage().peak_memory, 64 * mebibyte);
@@ -158,13 +159,14 @@ TEST_P(ProcessUsage, MemoryThatWasTouchedIsSeenDuringAndAfter) {
 TEST_P(ProcessUsage, ProcessorTimeIsSeenDuringAndAfter) {
   Mailbox mailbox;
   Gate gate;
-  Process process(options(),
-                  [](std::string to, std::string at) {
-                    use_processor_for(200ms);
-                    post(to, "used");
-                    pass(at);
-                  },
-                  mailbox.path(), gate.path());
+  Process process(
+      options(),
+      [](std::string to, std::string at) {
+        use_processor_for(200ms);
+        post(to, "used");
+        pass(at);
+      },
+      mailbox.path(), gate.path());
   process.start();
   EXPECT_EQ(mailbox.receive(), "used");
   const Usage during = process.usage();
@@ -178,13 +180,14 @@ TEST_P(ProcessUsage, ProcessorTimeIsSeenDuringAndAfter) {
 
 TEST_P(ProcessUsage, IsKnownOfAProcessThatWasKilled) {
   Mailbox mailbox;
-  Process process(options(),
-                  [](std::string to) {
-                    use_processor_for(100ms);
-                    post(to, "used");
-                    spin();
-                  },
-                  mailbox.path());
+  Process process(
+      options(),
+      [](std::string to) {
+        use_processor_for(100ms);
+        post(to, "used");
+        spin();
+      },
+      mailbox.path());
   process.start();
   EXPECT_EQ(mailbox.receive(), "used");
   process.kill();

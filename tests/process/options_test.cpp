@@ -60,13 +60,14 @@ TEST_P(ProcessEnvironment, IsAddedToTheChildsAlone) {
   Mailbox mailbox;
   ProcessOptions coloured = options();
   coloured.environment = {{"PROCESSION_TEST_COLOUR", "blue"}, {"PROCESSION_TEST_EMPTY", ""}};
-  Process process(coloured,
-                  [](std::string to) {
-                    post(to, variable("PROCESSION_TEST_COLOUR"));
-                    post(to, variable("PROCESSION_TEST_EMPTY"));
-                    post(to, variable("PATH"));
-                  },
-                  mailbox.path());
+  Process process(
+      coloured,
+      [](std::string to) {
+        post(to, variable("PROCESSION_TEST_COLOUR"));
+        post(to, variable("PROCESSION_TEST_EMPTY"));
+        post(to, variable("PATH"));
+      },
+      mailbox.path());
   process.start();
   EXPECT_EQ(mailbox.receive(), "blue");
   EXPECT_EQ(mailbox.receive(), "");
@@ -79,7 +80,8 @@ TEST_P(ProcessEnvironment, ReplacesWhatIsThere) {
   Mailbox mailbox;
   ProcessOptions elsewhere = options();
   elsewhere.environment = {{"HOME", "/nowhere"}};
-  Process process(elsewhere, [](std::string to) { post(to, variable("HOME")); }, mailbox.path());
+  Process process(
+      elsewhere, [](std::string to) { post(to, variable("HOME")); }, mailbox.path());
   process.start();
   EXPECT_EQ(mailbox.receive(), "/nowhere");
   EXPECT_EQ(exitcode_of(process), 0);
@@ -92,9 +94,9 @@ TEST_P(ProcessEnvironment, OfOneChildIsNotTheNextOnes) {
   Process first(coloured, [] {});
   EXPECT_EQ(run(first), 0);
   Mailbox mailbox;
-  Process second(options(),
-                 [](std::string to) { post(to, variable("PROCESSION_TEST_COLOUR")); },
-                 mailbox.path());
+  Process second(
+      options(), [](std::string to) { post(to, variable("PROCESSION_TEST_COLOUR")); },
+      mailbox.path());
   second.start();
   EXPECT_EQ(mailbox.receive(), "(none)");
   EXPECT_EQ(exitcode_of(second), 0);
@@ -192,18 +194,19 @@ TEST_P(ProcessLimits, OfOneChildAreNotTheNextOnes) {
 TEST_P(ProcessLimits, HoldForGrandchildrenToo) {
   ProcessOptions limited = options();
   limited.limits.open_files = 64;
-  Process process(limited,
-                  [](StartMethod method) {
-                    Process inner({.start_method = method}, [] {
-                      rlimit files{};
-                      ::getrlimit(RLIMIT_NOFILE, &files);
-                      std::exit(static_cast<int>(files.rlim_cur));
-                    });
-                    inner.start();
-                    inner.join();
-                    std::exit(inner.exitcode().value());
-                  },
-                  GetParam());
+  Process process(
+      limited,
+      [](StartMethod method) {
+        Process inner({.start_method = method}, [] {
+          rlimit files{};
+          ::getrlimit(RLIMIT_NOFILE, &files);
+          std::exit(static_cast<int>(files.rlim_cur));
+        });
+        inner.start();
+        inner.join();
+        std::exit(inner.exitcode().value());
+      },
+      GetParam());
   EXPECT_EQ(run(process), 64);
 }
 

@@ -68,10 +68,9 @@ bool eventually(const std::function<bool()>& condition) {
 
 Helper::Helper(const std::vector<std::string>& arguments,
                const std::map<std::string, std::string>& environment)
-    : out_(unique_path("out")),
-      err_(unique_path("err")),
-      child_(test_support::start_child(
-          [&] { become_helper(arguments, environment, out_, err_); })) {}
+    : out_(unique_path("out")), err_(unique_path("err")), child_(test_support::start_child([&] {
+        become_helper(arguments, environment, out_, err_);
+      })) {}
 
 Helper::~Helper() {
   ::unlink(out_.c_str());

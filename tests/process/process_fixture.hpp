@@ -21,9 +21,9 @@
 #include <string>
 #include <vector>
 
+#include "process/together.hpp"
 #include "procession/errors.hpp"
 #include "procession/process.hpp"
-#include "process/together.hpp"
 #include "support/fixture.hpp"
 
 namespace procession::process_test {
@@ -42,10 +42,10 @@ class EachMethod : public ::testing::TestWithParam<StartMethod> {
 };
 
 #define FOR_EACH_START_METHOD(suite)                                                     \
-  INSTANTIATE_TEST_SUITE_P(Methods, suite,                                               \
-                           ::testing::Values(StartMethod::Fork, StartMethod::ForkServer, \
-                                             StartMethod::Spawn),                        \
-                           [](const auto& test) { return method_name(test.param); })
+  INSTANTIATE_TEST_SUITE_P(                                                              \
+      Methods, suite,                                                                    \
+      ::testing::Values(StartMethod::Fork, StartMethod::ForkServer, StartMethod::Spawn), \
+      [](const auto& test) { return method_name(test.param); })
 
 // Joins. None, and the process killed, when it does not end.
 std::optional<int> exitcode_of(Process& process);

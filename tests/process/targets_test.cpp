@@ -12,8 +12,8 @@
 #include <type_traits>
 #include <variant>
 
-#include "procession/bind_front.hpp"
 #include "process/process_fixture.hpp"
+#include "procession/bind_front.hpp"
 
 namespace procession::process_test {
 
@@ -176,15 +176,17 @@ TEST_P(ProcessTargets, ContainersAggregatesAndTheRest) {
                        std::get<std::string>(either) == "text";
     std::exit(whole ? 42 : 43);
   };
-  EXPECT_EQ(code_of(target, order, std::set<std::string>{"a", "b"}, std::tuple(1, std::string("one")),
-                    std::optional(Point{8, 9}), std::variant<int, std::string>("text")),
-            42);
+  EXPECT_EQ(
+      code_of(target, order, std::set<std::string>{"a", "b"}, std::tuple(1, std::string("one")),
+              std::optional(Point{8, 9}), std::variant<int, std::string>("text")),
+      42);
 }
 
 TEST_P(ProcessTargets, EnumsDurationsPathsAndComplexNumbers) {
   const auto target = [](Colour colour, std::chrono::milliseconds time, std::filesystem::path path,
                          std::complex<double> number) {
-    const bool whole = colour == Colour::Blue && time == 15ms && path == "/a/b" && number.imag() == 2;
+    const bool whole =
+        colour == Colour::Blue && time == 15ms && path == "/a/b" && number.imag() == 2;
     std::exit(whole ? 42 : 43);
   };
   EXPECT_EQ(code_of(target, Colour::Blue, 15ms, std::filesystem::path("/a/b"),
@@ -209,7 +211,8 @@ TEST_P(ProcessTargets, LargeArguments) {
 
 TEST_P(ProcessTargets, ArgumentsThatCannotBeWrittenFailTheStart) {
   if (GetParam() == StartMethod::Fork) GTEST_SKIP() << "nothing is written";
-  Process process(options(), [](Unwritable) {}, Unwritable{});
+  Process process(
+      options(), [](Unwritable) {}, Unwritable{});
   EXPECT_THROW(process.start(), std::out_of_range);
   EXPECT_EQ(process.state(), ProcessState::New);
   EXPECT_EQ(process.pid(), 0);

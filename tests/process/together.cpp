@@ -102,9 +102,8 @@ void spin() {
 
 std::string unique_path(const std::string& what) {
   static std::atomic<unsigned> count{0};
-  return std::filesystem::temp_directory_path() /
-         ("procession-test-" + std::to_string(::getpid()) + "-" + std::to_string(count++) + "-" +
-          what);
+  return std::filesystem::temp_directory_path() / ("procession-test-" + std::to_string(::getpid()) +
+                                                   "-" + std::to_string(count++) + "-" + what);
 }
 
 std::string read_whole(const std::string& path) {

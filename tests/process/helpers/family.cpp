@@ -72,13 +72,14 @@ const Scenario daemons("daemons_one_after_the_other", [](const Arguments& a) {
 });
 
 const Scenario thread_starts("thread_starts_a_daemon", [](const Arguments& a) {
-  Process daemon({.daemon = true, .start_method = a.method(0)},
-                 [](std::string mailbox, std::string gate, std::string never) {
-                   pass(gate);
-                   post(mailbox, "still here");
-                   pass(never);
-                 },
-                 a.text(1), a.text(2), a.text(3));
+  Process daemon(
+      {.daemon = true, .start_method = a.method(0)},
+      [](std::string mailbox, std::string gate, std::string never) {
+        pass(gate);
+        post(mailbox, "still here");
+        pass(never);
+      },
+      a.text(1), a.text(2), a.text(3));
   std::thread([&] { daemon.start(); }).join();
   post(a.text(1), std::to_string(daemon.pid()));
   post(a.text(1), "the thread has ended");
@@ -103,28 +104,29 @@ const Scenario daemon_chain("daemon_chain", [](const Arguments& a) {
 });
 
 const Scenario daemon_below("daemon_below_ordinary", [](const Arguments& a) {
-  Process middle({.start_method = a.method(0)},
-                 [](StartMethod method, std::string mailbox, std::string never) {
-                   post(mailbox, std::to_string(::getpid()));
-                   Process daemon({.daemon = true, .start_method = method}, wait_at, mailbox,
-                                  never);
-                   daemon.start();
-                   pass(never);
-                 },
-                 a.method(0), a.text(1), a.text(2));
+  Process middle(
+      {.start_method = a.method(0)},
+      [](StartMethod method, std::string mailbox, std::string never) {
+        post(mailbox, std::to_string(::getpid()));
+        Process daemon({.daemon = true, .start_method = method}, wait_at, mailbox, never);
+        daemon.start();
+        pass(never);
+      },
+      a.method(0), a.text(1), a.text(2));
   middle.start();
   middle.join();
 });
 
 const Scenario orphan_starts("orphan_starts", [](const Arguments& a) {
-  Process orphan({.start_method = a.method(0)},
-                 [](StartMethod method, std::string mailbox, std::string gate) {
-                   post(mailbox, std::to_string(::getpid()));
-                   pass(gate);
-                   Process child({.start_method = method}, [] { std::exit(5); });
-                   post(mailbox, std::to_string(run(child)));
-                 },
-                 a.method(0), a.text(1), a.text(2));
+  Process orphan(
+      {.start_method = a.method(0)},
+      [](StartMethod method, std::string mailbox, std::string gate) {
+        post(mailbox, std::to_string(::getpid()));
+        pass(gate);
+        Process child({.start_method = method}, [] { std::exit(5); });
+        post(mailbox, std::to_string(run(child)));
+      },
+      a.method(0), a.text(1), a.text(2));
   orphan.start();
   orphan.join();
 });

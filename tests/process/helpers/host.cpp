@@ -50,12 +50,13 @@ const Scenario usage_ignored("usage_without_sigchld", [](const Arguments& argume
 
 const Scenario ignores_later("ignores_sigchld_later", [](const Arguments& arguments) {
   Gate gate;
-  Process process({.start_method = arguments.method(0)},
-                  [](std::string at) {
-                    pass(at);
-                    std::exit(5);
-                  },
-                  gate.path());
+  Process process(
+      {.start_method = arguments.method(0)},
+      [](std::string at) {
+        pass(at);
+        std::exit(5);
+      },
+      gate.path());
   process.start();
   ::signal(SIGCHLD, SIG_IGN);
   gate.open();

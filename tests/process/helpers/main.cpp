@@ -52,7 +52,8 @@ int run(Process& process) {
 }
 
 int run_exiting(StartMethod method, int code) {
-  Process process({.start_method = method}, [](int number) { std::exit(number); }, code);
+  Process process(
+      {.start_method = method}, [](int number) { std::exit(number); }, code);
   return run(process);
 }
 

@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "process/together.hpp"
 #include "procession/errors.hpp"
 #include "procession/process.hpp"
-#include "process/together.hpp"
 
 namespace procession::process_test {
 

@@ -135,8 +135,8 @@ const Scenario names_the_process("names_the_process", [](const Arguments& argume
 
 const Scenario large_argument("large_argument", [](const Arguments& arguments) {
   const StartMethod method = arguments.method(0);
-  Process process({.start_method = method}, [](std::vector<char>) {},
-                  std::vector<char>(std::size_t{64} << 20));
+  Process process(
+      {.start_method = method}, [](std::vector<char>) {}, std::vector<char>(std::size_t{64} << 20));
   for (int attempt = 0; attempt < 3; ++attempt) {
     try {
       process.start();
@@ -156,12 +156,13 @@ const Scenario many_arguments("many_arguments", [](const Arguments& arguments) {
   Gate gate;
   std::vector<Process> all;
   for (int i = 0; i < 24; ++i) {
-    Process process({.start_method = arguments.method(0)},
-                    [](std::string at, std::vector<char> block) {
-                      pass(at);
-                      std::exit(block.size() == std::size_t{1} << 20 ? 5 : 6);
-                    },
-                    gate.path(), std::vector<char>(std::size_t{1} << 20));
+    Process process(
+        {.start_method = arguments.method(0)},
+        [](std::string at, std::vector<char> block) {
+          pass(at);
+          std::exit(block.size() == std::size_t{1} << 20 ? 5 : 6);
+        },
+        gate.path(), std::vector<char>(std::size_t{1} << 20));
     try {
       process.start();
       all.push_back(std::move(process));

@@ -81,12 +81,13 @@ const Scenario killed("server_killed", [](const Arguments&) {
 
 const Scenario killed_beside("server_killed_beside_children", [](const Arguments&) {
   Gate gate;
-  Process process({.start_method = server},
-                  [](std::string at) {
-                    pass(at);
-                    std::exit(5);
-                  },
-                  gate.path());
+  Process process(
+      {.start_method = server},
+      [](std::string at) {
+        pass(at);
+        std::exit(5);
+      },
+      gate.path());
   process.start();
   ::kill(server_pid(), SIGKILL);
   require_equal(run_exiting(server, 6), 6, "another process");

@@ -75,20 +75,21 @@ const Scenario without_streams("without_streams", [](const Arguments& arguments)
     std::exit(std::getchar() == EOF ? 42 : 43);
   });
   if (run(process) != 42) std::exit(10);
-  Process below({.start_method = arguments.method(0)},
-                [](StartMethod method) { std::exit(run_exiting(method, 5)); },
-                arguments.method(0));
+  Process below(
+      {.start_method = arguments.method(0)},
+      [](StartMethod method) { std::exit(run_exiting(method, 5)); }, arguments.method(0));
   if (run(below) != 5) std::exit(11);
 });
 
 const Scenario exit_handlers("exit_handlers", [](const Arguments& arguments) {
   std::atexit([] { std::printf("handler of the parent|"); });
-  Process process({.start_method = arguments.method(0)},
-                  [](std::string way) {
-                    std::atexit([] { std::printf("handler of the child|"); });
-                    end_by(way);
-                  },
-                  arguments.text(1));
+  Process process(
+      {.start_method = arguments.method(0)},
+      [](std::string way) {
+        std::atexit([] { std::printf("handler of the child|"); });
+        end_by(way);
+      },
+      arguments.text(1));
   require_equal(run(process), 0, "exit code");
 });
 

@@ -1,5 +1,5 @@
-#include <spdlog/logger.h>
 #include <signal.h>
+#include <spdlog/logger.h>
 
 #include <atomic>
 #include <stdexcept>
@@ -34,12 +34,13 @@ const Scenario uncaught("uncaught", [](const Arguments& arguments) {
 });
 
 const Scenario uncaught_below("uncaught_below", [](const Arguments& arguments) {
-  Process process({.start_method = arguments.method(0)},
-                  [](StartMethod method) {
-                    Process inner({.start_method = method}, parse, "standard");
-                    require_equal(run(inner), 1, "the inner exit code");
-                  },
-                  arguments.method(0));
+  Process process(
+      {.start_method = arguments.method(0)},
+      [](StartMethod method) {
+        Process inner({.start_method = method}, parse, "standard");
+        require_equal(run(inner), 1, "the inner exit code");
+      },
+      arguments.method(0));
   require_equal(run(process), 0, "the outer exit code");
 });
 
