@@ -79,7 +79,7 @@ class AsyncResult {
   template <class Rep, class Period>
   bool wait(std::chrono::duration<Rep, Period> duration) {
     return state_->wait(
-        detail::deadline_after(std::chrono::ceil<std::chrono::nanoseconds>(duration)));
+        detail::deadline_after(duration));
   }
   [[nodiscard]] bool ready() const { return state_->ready(); }  // never blocks
   // StateError while it is not ready.

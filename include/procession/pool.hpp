@@ -139,7 +139,8 @@ class PoolView {
   [[nodiscard]] std::uint32_t chunk_for(std::size_t items, std::size_t chunksize) const {
     const std::size_t share = core().processes() * 4;
     std::size_t chunk = chunksize != 0 ? chunksize : (items + share - 1) / share;
-    return static_cast<std::uint32_t>(std::max<std::size_t>(chunk, 1));
+    return static_cast<std::uint32_t>(
+        std::max<std::size_t>(std::min(chunk, detail::checked_items(items) + std::size_t{0}), 1));
   }
 
   template <bool Spread, class F, class Range>
@@ -220,18 +221,19 @@ class PoolView {
     if (*input.at == std::ranges::end(input.view)) return nullptr;
     detail::BatchPlan plan = plan_for<R>(&detail::MapEntry<Function, Item, false>::enter);
     plan.stamped = true;
-    detail::Writer writer(call, detail::batch_prefix(chunk, 1, plan.result_stride));
+    detail::Writer writer(call, detail::batch_prefix(std::min<std::size_t>(chunk, detail::small_batch + 1), 1,
+                                                     plan.result_stride));
     plan.payload = writer.size();
     detail::encode_callable(writer, std::as_const(input.function));
     detail::ItemWriter<Item> items(writer);
     std::uint32_t count = 0;
-    for (; count < chunk && *input.at != std::ranges::end(input.view); ++*input.at, ++count) {
+    for (; count < chunk && count < detail::most_chunk_items && *input.at != std::ranges::end(input.view); ++*input.at, ++count) {
       auto&& each = **input.at;
       add_item<Item>(items, each);
     }
     items.finish(plan);
     plan.items = count;
-    plan.chunk_items = static_cast<std::uint32_t>(chunk);
+    plan.chunk_items = count;
     return core.submit(writer, plan, task);
   }
 };
@@ -262,7 +264,7 @@ class Pool : public PoolView {
   template <class Rep, class Period>
   bool join(std::chrono::duration<Rep, Period> duration) {
     return core().join(
-        detail::deadline_after(std::chrono::ceil<std::chrono::nanoseconds>(duration)));
+        detail::deadline_after(duration));
   }
   [[nodiscard]] std::size_t processes() const;
   [[nodiscard]] PoolStats stats() const;         // one look at every worker; never blocks

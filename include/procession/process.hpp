@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "procession/detail/deadline.hpp"
 #include "procession/detail/task.hpp"
 #include "procession/types.hpp"
 
@@ -70,7 +71,7 @@ class Process {
   // False: still running. A duration below zero is zero.
   template <class Rep, class Period>
   bool join(std::chrono::duration<Rep, Period> duration) {
-    return join_for(std::chrono::ceil<std::chrono::nanoseconds>(duration));
+    return join_until(detail::deadline_after(duration));
   }
 
   [[nodiscard]] bool is_alive() const;           // false before start()
@@ -102,7 +103,7 @@ class Process {
  private:
   struct FromTask {};
   Process(ProcessOptions options, std::unique_ptr<detail::Task> task, FromTask);
-  bool join_for(std::chrono::nanoseconds duration);
+  bool join_until(detail::TimePoint deadline);
   class Impl;
   Impl& impl() const;
   std::unique_ptr<Impl> impl_;

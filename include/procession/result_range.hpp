@@ -83,7 +83,7 @@ class ResultRange {
   // TimeoutError when none comes in time; can be called again.
   template <class Rep, class Period>
   std::optional<R> next(std::chrono::duration<Rep, Period> duration) {
-    return take(detail::deadline_after(std::chrono::ceil<std::chrono::nanoseconds>(duration)));
+    return take(detail::deadline_after(duration));
   }
 
   explicit ResultRange(std::unique_ptr<detail::ResultStream> stream)

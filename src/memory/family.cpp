@@ -38,6 +38,7 @@ int descriptor = -1;
 std::uint32_t own_index = 0;
 std::atomic<unsigned> epoch{0};
 thread_local std::uint32_t next_fork_slot = 0;
+thread_local std::uint32_t next_fork_generation = 0;
 
 void map(int memory) {
   void* wanted = reinterpret_cast<void*>(family_base);
@@ -115,7 +116,10 @@ void prepare_fork() noexcept {
   if (!have_family()) return;
   lock_ledger_for_fork();
   try {
-    if (next_fork_slot == 0) next_fork_slot = claim_slot("forked", false);
+    if (next_fork_slot == 0) {
+      next_fork_slot = claim_slot("forked", false);
+      next_fork_generation = generation_of(next_fork_slot);
+    }
     copy_ledger_to(next_fork_slot);
   } catch (const std::exception&) {
     next_fork_slot = 0;                          // the child is told when it uses the family
@@ -137,7 +141,7 @@ bool child_after_fork() noexcept {
   next_fork_slot = 0;
   unlock_heap_after_fork();                      // held since prepare_fork()
   forget_inherited_heap();
-  const bool joined = own_index != 0 && join_slot(own_index, generation_of(own_index));
+  const bool joined = own_index != 0 && join_slot(own_index, next_fork_generation);
   if (joined) {
     take_over_ledger();
   } else {
@@ -187,8 +191,8 @@ std::atomic<void*>& family_root(FamilyRoot root) noexcept {
   return family().roots[static_cast<std::size_t>(root)];
 }
 
-void before_raw_fork(std::uint32_t slot) noexcept {
-  next_fork_slot = slot;
+void before_raw_fork(std::uint32_t slot, std::uint32_t generation) noexcept {
+  set_next_fork_slot(slot, generation);
   prepare_fork();
 }
 
@@ -196,7 +200,10 @@ void after_raw_fork_in_parent() noexcept { parent_after_fork(); }
 
 bool after_raw_fork_in_child() noexcept { return child_after_fork(); }
 
-void set_next_fork_slot(std::uint32_t slot) noexcept { next_fork_slot = slot; }
+void set_next_fork_slot(std::uint32_t slot, std::uint32_t generation) noexcept {
+  next_fork_slot = slot;
+  next_fork_generation = generation;
+}
 
 // --- the limit -----------------------------------------------------------------------------
 
@@ -248,6 +255,9 @@ MemoryStats memory_stats() {
       ++stats.blocks;
     });
   });
+  const detail::KeptBlocks kept = detail::kept_blocks();
+  stats.in_use -= kept.bytes < stats.in_use ? kept.bytes : stats.in_use;
+  stats.blocks -= kept.blocks < stats.blocks ? kept.blocks : stats.blocks;
   struct stat status {};
   if (fstat(detail::family_descriptor(), &status) == 0) {
     stats.touched = static_cast<std::size_t>(status.st_blocks) * 512;

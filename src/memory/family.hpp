@@ -81,7 +81,7 @@ inline constexpr const char* inheritance_variable = "PROCESSION_CHILD";
 [[nodiscard]] std::uint32_t self_index() noexcept;
 
 // Around a fork that glibc does not see (the fork server's). `slot` becomes the child's.
-void before_raw_fork(std::uint32_t slot) noexcept;
+void before_raw_fork(std::uint32_t slot, std::uint32_t generation) noexcept;
 void after_raw_fork_in_parent() noexcept;
 // False: the slot was taken back meanwhile; the child must exit.
 [[nodiscard]] bool after_raw_fork_in_child() noexcept;
@@ -91,6 +91,6 @@ void after_raw_fork_in_parent() noexcept;
 [[nodiscard]] unsigned fork_epoch() noexcept;
 
 // The slot that the next fork() of this thread gives its child; made by the caller.
-void set_next_fork_slot(std::uint32_t slot) noexcept;
+void set_next_fork_slot(std::uint32_t slot, std::uint32_t generation) noexcept;
 
 }  // namespace procession::detail

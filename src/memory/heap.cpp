@@ -16,7 +16,7 @@ namespace procession::detail {
 namespace {
 
 constexpr std::size_t large_offset = 64;          // a large block's memory, after its header
-constexpr std::size_t kept_blocks = 64;           // free blocks a process keeps, per class
+constexpr std::size_t most_kept = 64;             // free blocks a process keeps, per class
 
 // Block sizes, header included. From 128 on multiples of 64, so that the memory is aligned so.
 constexpr std::array<std::uint32_t, 36> class_bytes = {
@@ -189,8 +189,8 @@ bool keep(const Located& at, void* block) noexcept {
   if (at.slab == nullptr || at.found.run.owner != self_index()) return false;
   Bin& bin = bins()[at.found.run.size_class];
   std::lock_guard guard(bin.mutex);
-  if (bin.kept.capacity() == 0) bin.kept.reserve(kept_blocks);
-  if (bin.kept.size() >= kept_blocks) return false;
+  if (bin.kept.capacity() == 0) bin.kept.reserve(most_kept);
+  if (bin.kept.size() >= most_kept) return false;
   clear_header(block, BlockKind::Plain);
   bin.kept.push_back(block);
   return true;
@@ -278,6 +278,17 @@ bool reachable(void* block) noexcept {
   if (word->load(std::memory_order_acquire) != block) return false;
   if (home < heap_begin) return true;             // a root or the process table
   return find_block(word) != nullptr;
+}
+
+KeptBlocks kept_blocks() noexcept {
+  KeptBlocks all{};
+  for (std::size_t cls = 0; cls < class_bytes.size(); ++cls) {
+    Bin& bin = bins()[cls];
+    std::lock_guard guard(bin.mutex);
+    all.blocks += bin.kept.size();
+    all.bytes += bin.kept.size() * class_bytes[cls];
+  }
+  return all;
 }
 
 void forget_inherited_heap() noexcept {

@@ -86,6 +86,12 @@ void deallocate_if_home(void* block, const std::atomic<void*>& home) noexcept;
 template <class Visit>
 void for_each_block(std::size_t page, Visit visit);
 
+// What this process keeps for its next allocations (invariant 4).
+struct KeptBlocks {
+  std::size_t blocks, bytes;
+};
+[[nodiscard]] KeptBlocks kept_blocks() noexcept;
+
 // In the child of a fork: the parent's slabs are not ours.
 void forget_inherited_heap() noexcept;
 void lock_heap_for_fork() noexcept;

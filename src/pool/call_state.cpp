@@ -139,10 +139,4 @@ void throw_result_timeout() {
   throw TimeoutError("the result was not ready in time; the task goes on, ask again or cancel() it");
 }
 
-Deadline deadline_after(std::chrono::nanoseconds duration) {
-  const auto now = std::chrono::steady_clock::now();
-  const auto most = std::chrono::steady_clock::time_point::max() - now;
-  return now + std::clamp<std::chrono::nanoseconds>(duration, std::chrono::nanoseconds(0), most);
-}
-
 }  // namespace procession::detail

@@ -352,7 +352,8 @@ void Core::terminate() {
 }
 
 bool Core::all_gone() const {
-  return std::all_of(workers_.begin(), workers_.end(),
+  return replacing_ == 0 &&
+         std::all_of(workers_.begin(), workers_.end(),
                      [](const Worker& worker) { return worker.child == nullptr; });
 }
 

@@ -116,6 +116,7 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   void start_worker(std::uint32_t index);
   [[nodiscard]] StartMethod start_method() const;
   void on_death(std::uint32_t index);
+  void replace_worker(std::uint32_t index);
   void resolve(std::uint32_t index, const Death& death);
   bool resolve_item(CallState& call, std::uint32_t item, const Death& death);
   void put_back(Batch& batch, std::uint32_t chunk);
@@ -139,6 +140,7 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   void* initializer_block_ = nullptr;
   std::exception_ptr broken_;
   bool closed_ = false, terminated_ = false;
+  std::size_t replacing_ = 0;                    // workers being started in place of dead ones
   Supervisor::Id timer_ = 0;
   std::chrono::nanoseconds shortest_timeout_{0};
   std::size_t retried_ = 0, cancelled_ = 0, lost_ = 0;

@@ -67,6 +67,7 @@ void Core::on_death(std::uint32_t index) {
     }
     const bool work_left = shared_->head.load() < shared_->tail.load();
     replace = !terminated_ && !process_is_ending() && broken_ == nullptr && (!closed_ || work_left);
+    if (replace) ++replacing_;
     if (broken_ != nullptr) refuse_rest(broken_);
     if (terminated_ && all_gone()) {
       refuse_rest(std::make_exception_ptr(
@@ -74,20 +75,24 @@ void Core::on_death(std::uint32_t index) {
     }
     wake_workers(*shared_, INT32_MAX);           // it may have been woken for what it did not take
   }
-  if (replace) {
-    try {
-      ++workers_[index].restarts;
-      start_worker(index);
-    } catch (const std::exception& error) {
-      get_logger()->error("a worker that died could not be replaced: {}", error.what());
-      std::lock_guard guard(mutex_);
-      if (all_gone()) {
-        broken_ = std::current_exception();
-        refuse_rest(broken_);
-      }
-    }
-  }
+  if (replace) replace_worker(index);
   changed_.notify_all();
+}
+
+void Core::replace_worker(std::uint32_t index) {
+  std::exception_ptr failure;
+  try {
+    start_worker(index);
+  } catch (const std::exception& error) {
+    get_logger()->error("a worker that died could not be replaced: {}", error.what());
+    failure = std::current_exception();
+  }
+  std::lock_guard guard(mutex_);
+  --replacing_;
+  ++workers_[index].restarts;
+  if (failure == nullptr || !all_gone()) return;
+  broken_ = failure;
+  refuse_rest(broken_);
 }
 
 // What the dead worker had in hand. REQUIRES: mutex_; the kernel has said that it is dead.

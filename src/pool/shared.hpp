@@ -44,6 +44,7 @@ struct alignas(64) WorkerSlot {
   std::atomic<void*> trouble;                    // what the initializer threw
   alignas(64) std::atomic<std::uint64_t> tasks;  // written by the worker alone
   std::atomic<std::uint64_t> failed;
+  std::uint64_t calls_left;                      // the worker's own: then it ends, to be replaced
   std::atomic<std::uint64_t> idle;               // nanoseconds, waits that are over
   std::atomic<std::uint64_t> ready_at;           // nanoseconds of the monotonic clock
   std::atomic<std::uint64_t> idle_since;         // 0: busy

@@ -71,6 +71,14 @@ bool take(PoolShared& shared, WorkerSlot& slot, std::uint32_t index, Batch*& bat
   }
 }
 
+bool all_done(const Batch& batch, std::uint32_t begin, std::uint32_t end) {
+  for (std::uint32_t item = begin; item < end; ++item) {
+    const auto status = batch.statuses[item].load(std::memory_order_relaxed);
+    if (status == static_cast<std::uint8_t>(ItemStatus::None)) return false;
+  }
+  return true;
+}
+
 void run_chunk(PoolShared& shared, WorkerSlot& slot, Batch& batch, std::uint32_t chunk) {
   const std::uint32_t begin = chunk * batch.chunk_items;
   const std::uint32_t end = std::min(begin + batch.chunk_items, batch.items);
@@ -96,6 +104,7 @@ void run_chunk(PoolShared& shared, WorkerSlot& slot, Batch& batch, std::uint32_t
       std::rethrow_exception(*static_cast<const std::exception_ptr*>(opaque));
     }, const_cast<std::exception_ptr*>(&failure));
   }
+  if (slot.calls_left == 0 && !all_done(batch, begin, end)) return;
   if (batch.stamped != 0) {
     batch.stamp.store(shared.completions.fetch_add(1, std::memory_order_relaxed),
                       std::memory_order_relaxed);
@@ -161,7 +170,8 @@ void work(PoolShared& shared, std::uint32_t index) {
   WorkerSlot& slot = shared.slots[index];
   slot.ready_at.store(monotonic_ns(), std::memory_order_relaxed);
   slot.ready.store(1, std::memory_order_release);
-  for (std::uint64_t calls = 0; shared.max_tasks == 0 || calls < shared.max_tasks;) {
+  slot.calls_left = shared.max_tasks != 0 ? shared.max_tasks : UINT64_MAX;
+  while (slot.calls_left != 0) {
     Batch* batch = nullptr;
     std::uint32_t chunk = 0;
     if (!take(shared, slot, index, batch, chunk)) {
@@ -170,10 +180,8 @@ void work(PoolShared& shared, std::uint32_t index) {
       continue;
     }
     pass_on(shared);
-    const std::uint64_t before = slot.tasks.load(std::memory_order_relaxed);
     run_chunk(shared, slot, *batch, chunk);
-    calls += slot.tasks.load(std::memory_order_relaxed) - before;
-    slot.batch.store(nullptr, std::memory_order_release);
+    if (slot.calls_left != 0) slot.batch.store(nullptr, std::memory_order_release);
   }
 }
 
@@ -189,6 +197,7 @@ void ChunkRun::each(void (*run)(void* context, std::uint32_t item), void* contex
     void (*run)(void*, std::uint32_t);
     void* context;
     std::uint32_t item;
+    bool stopped = false;
   } loop{*this, worker, run, context, begin_};
   const auto body = [](void* opaque) {
     auto& the = *static_cast<Loop*>(opaque);
@@ -198,6 +207,12 @@ void ChunkRun::each(void (*run)(void* context, std::uint32_t item), void* contex
       if (status.load(std::memory_order_acquire) != static_cast<std::uint8_t>(ItemStatus::None)) {
         continue;                                // done before a worker died
       }
+      if (the.worker.calls_left == 0) {          // another worker goes on with the chunk
+        the.worker.item.store(no_item, std::memory_order_release);
+        the.stopped = true;
+        return;
+      }
+      --the.worker.calls_left;
       if (batch.timed != 0) the.worker.began.store(monotonic_ns(), std::memory_order_relaxed);
       the.worker.item.store(the.item, std::memory_order_release);
       the.run(the.context, the.item);
@@ -206,7 +221,7 @@ void ChunkRun::each(void (*run)(void* context, std::uint32_t item), void* contex
     }
   };
   ThrowSite site;
-  while (loop.item < end_) {
+  while (loop.item < end_ && !loop.stopped) {
     try {
       call_watching_throws(body, &loop, site);
     } catch (abi::__forced_unwind&) {
@@ -232,10 +247,10 @@ void ChunkRun::each(void (*run)(void* context, std::uint32_t item), void* contex
 
 void announce(PoolShared& shared, Batch& batch, bool always) noexcept {
   if (batch.stamped != 0) {
-    if (shared.stream_waiters.load(std::memory_order_seq_cst) == 0) return;
-    shared.stream_event.fetch_add(1, std::memory_order_release);
-    futex_wake(shared.stream_event, INT32_MAX);
-    return;
+    if (shared.stream_waiters.load(std::memory_order_seq_cst) != 0) {
+      shared.stream_event.fetch_add(1, std::memory_order_release);
+      futex_wake(shared.stream_event, INT32_MAX);
+    }
   }
   if (!always && batch.eager.load(std::memory_order_relaxed) == 0) return;
   if (batch.waiters.load(std::memory_order_seq_cst) == 0) return;

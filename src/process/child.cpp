@@ -153,9 +153,9 @@ std::shared_ptr<Child> Child::start(const std::string& name, StartMethod method,
   order.report = method == StartMethod::Spawn || !order.cpus.empty() || order.limits.memory ||
                  order.limits.cpu_time || order.limits.open_files || order.limits.core_dump;
   Pipe report;
-  if (order.report) report.make();
   enroll(child);
   try {
+    if (order.report) report.make();
     child->slot_ = claim_slot(name, order.daemon);
     child->generation_ = generation_of(child->slot_);
     if (child->served_) {
@@ -199,7 +199,7 @@ void Child::start_forked(Task& task, const StartOrder& order, int report) {
   const int life = life_pipe_end();
   Gate gate;
   flush_streams();                               // else the child would write it once more
-  set_next_fork_slot(slot_);
+  set_next_fork_slot(slot_, generation_);
   const pid_t pid = fork();
   if (pid == 0) {
     if (self_index() == 0 || (order.daemon && !die_with(life))) _exit(127);

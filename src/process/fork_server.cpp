@@ -162,6 +162,9 @@ ServedProcess request_process(bool spawn, std::uint32_t slot, std::uint32_t gene
     if (!answer) continue;
     auto& [reply, pidfd] = *answer;
     if (reply.error == 0 && pidfd) return {reply.pid, std::move(pidfd)};
+    if (reply.error == 0) {
+      (void)exchange(the, {ServerRequest::Kind::Discard, slot, generation, 0, 0}, {});
+    }
     const int error = reply.error != 0 ? reply.error : EMFILE;  // the pidfd did not get through
     throw SystemError(error, reply.error != 0 ? reply.phase : "receive pidfd",
                       std::string("the fork server could not start a process: ") +

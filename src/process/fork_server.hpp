@@ -20,7 +20,8 @@
 namespace procession::detail {
 
 struct ServerRequest {
-  enum class Kind : std::uint32_t { Fork, Spawn, Reap };
+  // Discard: the owner could not receive the pidfd; the process is killed and reaped.
+  enum class Kind : std::uint32_t { Fork, Spawn, Reap, Discard };
   Kind kind;
   std::uint32_t slot;
   std::uint32_t generation;

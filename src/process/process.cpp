@@ -113,12 +113,9 @@ void Process::join() {
   child.collect();
 }
 
-bool Process::join_for(std::chrono::nanoseconds duration) {
+bool Process::join_until(detail::TimePoint deadline) {
   detail::Child& child = impl().started("join()");
-  const auto now = std::chrono::steady_clock::now();
-  const auto most = std::chrono::steady_clock::time_point::max() - now;
-  const auto span = std::clamp<std::chrono::nanoseconds>(duration, std::chrono::nanoseconds(0), most);
-  if (!child.wait(now + span)) return false;
+  if (!child.wait(deadline)) return false;
   child.collect();
   return true;
 }

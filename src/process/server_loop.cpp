@@ -111,7 +111,7 @@ void ForkServer::become_child(const ServerRequest& request, std::vector<Descript
 
 pid_t ForkServer::fork_one(const ServerRequest& request, std::vector<Descriptor>& given,
                            Descriptor& pidfd) {
-  before_raw_fork(request.slot);
+  before_raw_fork(request.slot, request.generation);
   ForkResult forked{};
   try {
     forked = fork_server_child();
@@ -193,7 +193,14 @@ bool ForkServer::answer() {
   ServerRequest request{};
   Received got = receive_message(channel_.get(), std::as_writable_bytes(std::span(&request, 1)));
   if (got.bytes != sizeof request) return false;
-  if (request.kind == ServerRequest::Kind::Reap) {
+  if (request.kind == ServerRequest::Kind::Discard) {
+    if (const auto at = children_.find(request.slot); at != children_.end()) {
+      send_signal(at->second.pidfd.get(), SIGKILL);
+      wait_pidfd(at->second.pidfd.get(), std::nullopt);
+      reap_one(request.slot);
+    }
+    reply(0, "", 0, -1);
+  } else if (request.kind == ServerRequest::Kind::Reap) {
     reap_one(request.slot);
     reply(0, "", 0, -1);
   } else {

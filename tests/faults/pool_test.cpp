@@ -57,8 +57,12 @@ int wait_until_done(Batch& batch) {
   batch.waiters.fetch_add(1);
   for (;;) {
     const std::uint32_t seen = batch.event.load();
+    const bool dropped = batch.dropped.load() != 0;
     std::uint32_t done = 0;
-    for (std::uint32_t i = 0; i < batch.chunks; ++i) done += batch.states[i] == Batch::finished;
+    for (std::uint32_t i = 0; i < batch.chunks; ++i) {
+      const std::uint32_t state = batch.states[i].load();
+      done += state == Batch::finished || (dropped && state == Batch::pending);
+    }
     if (done == batch.chunks) return 0;
     futex_wait(batch.event, seen);
   }
@@ -103,6 +107,7 @@ class PoolFaults : public FamilyFaults {
       result.emplace(submit(pool->view()));
       pool->core().close();
     };
+    plan.time_limit = std::chrono::seconds(10);
     plan.operation = [&] { work(pool->shared(), 0); };
     plan.waiter = [&] { return wait_until_done(*pool->shared().ring.load()->cells[0].load()); };
     plan.survivors = [&](const Trial& trial) {

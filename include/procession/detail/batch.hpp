@@ -74,6 +74,7 @@ struct Batch {
   std::atomic<std::uint64_t> stamp;
 };
 
+inline constexpr std::uint32_t most_chunk_items = 1U << 30;
 inline constexpr std::uint32_t small_batch = 64;  // items; up to here control follows the header
 
 constexpr std::size_t control_bytes(std::size_t items, std::size_t chunks, std::size_t stride) {
@@ -152,7 +153,9 @@ struct BatchPlan {
   std::uint64_t payload = 0;
   std::uint64_t items_at = 0;
 
-  [[nodiscard]] std::uint32_t chunks() const { return (items + chunk_items - 1) / chunk_items; }
+  [[nodiscard]] std::uint32_t chunks() const {
+    return static_cast<std::uint32_t>((std::uint64_t{items} + chunk_items - 1) / chunk_items);
+  }
 };
 
 }  // namespace procession::detail

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "procession/detail/batch.hpp"
+#include "procession/detail/deadline.hpp"
 #include "procession/detail/task.hpp"
 #include "procession/types.hpp"
 
@@ -105,7 +106,6 @@ class PoolCore {
 std::uint32_t checked_items(std::size_t count);
 [[noreturn]] void throw_not_ready(std::string_view call);
 [[noreturn]] void throw_result_timeout();
-Deadline deadline_after(std::chrono::nanoseconds duration);
 
 }  // namespace detail
 }  // namespace procession
