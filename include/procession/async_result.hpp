@@ -78,8 +78,7 @@ class AsyncResult {
   // False: not ready in time.
   template <class Rep, class Period>
   bool wait(std::chrono::duration<Rep, Period> duration) {
-    return state_->wait(
-        detail::deadline_after(duration));
+    return state_->wait(detail::deadline_after(duration));
   }
   [[nodiscard]] bool ready() const { return state_->ready(); }  // never blocks
   // StateError while it is not ready.

@@ -7,11 +7,11 @@ namespace procession {
 
 // All in bytes.
 struct MemoryStats {
-  std::size_t limit;                             // past it: OutOfMemory
-  std::size_t reserved;                          // in slabs and large blocks
-  std::size_t in_use;                            // by blocks, what other processes keep included
-  std::size_t blocks;                            // how many
-  std::size_t touched;                           // what the machine has given for it
+  std::size_t limit;     // past it: OutOfMemory
+  std::size_t reserved;  // in slabs and large blocks
+  std::size_t in_use;    // by blocks, what other processes keep included
+  std::size_t blocks;    // how many
+  std::size_t touched;   // what the machine has given for it
 };
 
 // Sets the limit of the family memory; default: the machine's memory, or the environment variable

@@ -42,8 +42,8 @@ class PoolView {
     using R = std::decay_t<detail::call_result_t<Function&, detail::shipped_t<Args>...>>;
     check<Function, R>();
     (detail::assert_shippable<detail::shipped_t<Args>>(), ...);
-    detail::BatchPlan plan = plan_for<R>(
-        &detail::ApplyEntry<Function, detail::shipped_t<Args>...>::enter);
+    detail::BatchPlan plan =
+        plan_for<R>(&detail::ApplyEntry<Function, detail::shipped_t<Args>...>::enter);
     detail::Writer writer("Pool::apply", detail::batch_prefix(1, 1, plan.result_stride));
     plan.payload = writer.size();
     const Function& function = f;
@@ -93,8 +93,8 @@ class PoolView {
   }
   template <class F, class Range>
   auto imap_unordered(F&& f, Range&& range, std::size_t chunksize = 1) const {
-    return stream("Pool::imap_unordered", std::forward<F>(f), std::forward<Range>(range),
-                  chunksize, false);
+    return stream("Pool::imap_unordered", std::forward<F>(f), std::forward<Range>(range), chunksize,
+                  false);
   }
   template <class F, class T>
   auto imap_unordered(F&& f, std::initializer_list<T> items, std::size_t chunksize = 1) const {
@@ -202,14 +202,14 @@ class PoolView {
       View view;
       std::optional<std::ranges::iterator_t<View>> at{};
     };
-    auto input = std::make_shared<Input>(Input{std::forward<F>(f),
-                                               std::views::all(std::forward<Range>(range))});
+    auto input = std::make_shared<Input>(
+        Input{std::forward<F>(f), std::views::all(std::forward<Range>(range))});
     detail::ChunkSource source = [=, core = core_, task = task_]() {
       return next_chunk<Function, Item, R>(call, *core, task, *input, chunk);
     };
     const std::size_t window = 4 * core().processes();
-    return ResultRange<R>(std::make_unique<detail::ResultStream>(core_, std::move(source), window,
-                                                                 ordered, total));
+    return ResultRange<R>(
+        std::make_unique<detail::ResultStream>(core_, std::move(source), window, ordered, total));
   }
 
   template <class Function, class Item, class R, class Input>
@@ -221,13 +221,16 @@ class PoolView {
     if (*input.at == std::ranges::end(input.view)) return nullptr;
     detail::BatchPlan plan = plan_for<R>(&detail::MapEntry<Function, Item, false>::enter);
     plan.stamped = true;
-    detail::Writer writer(call, detail::batch_prefix(std::min<std::size_t>(chunk, detail::small_batch + 1), 1,
-                                                     plan.result_stride));
+    detail::Writer writer(
+        call, detail::batch_prefix(std::min<std::size_t>(chunk, detail::small_batch + 1), 1,
+                                   plan.result_stride));
     plan.payload = writer.size();
     detail::encode_callable(writer, std::as_const(input.function));
     detail::ItemWriter<Item> items(writer);
     std::uint32_t count = 0;
-    for (; count < chunk && count < detail::most_chunk_items && *input.at != std::ranges::end(input.view); ++*input.at, ++count) {
+    for (; count < chunk && count < detail::most_chunk_items &&
+           *input.at != std::ranges::end(input.view);
+         ++*input.at, ++count) {
       auto&& each = **input.at;
       add_item<Item>(items, each);
     }
@@ -240,17 +243,16 @@ class PoolView {
 
 class Pool : public PoolView {
  public:
-  explicit Pool(std::size_t processes = 0)
-      : Pool(PoolOptions{.processes = processes}) {}
+  explicit Pool(std::size_t processes = 0) : Pool(PoolOptions{.processes = processes}) {}
   explicit Pool(PoolOptions options);
   // Runs the initializer once in each worker; if it throws, so does the first call.
   template <class F, class... Args>
   Pool(PoolOptions options, F initializer, Args... arguments)
-      : PoolView(detail::PoolCore::make(std::move(options),
-                                        detail::make_task(std::move(initializer),
-                                                          std::move(arguments)...)),
-                 {}) {}
-  ~Pool();                                       // terminate(), then join()
+      : PoolView(
+            detail::PoolCore::make(std::move(options), detail::make_task(std::move(initializer),
+                                                                         std::move(arguments)...)),
+            {}) {}
+  ~Pool();  // terminate(), then join()
   Pool(Pool&&) noexcept = default;
   Pool& operator=(Pool&&) noexcept;
   Pool(const Pool&) = delete;
@@ -258,16 +260,15 @@ class Pool : public PoolView {
   // A view whose calls use those options; valid as long as the pool.
   [[nodiscard]] PoolView with(TaskOptions options) const { return {core_, std::move(options)}; }
 
-  void close();                                  // no more calls: PoolClosed; those made are run
-  void terminate();                              // the workers are killed; waiting calls: PoolClosed
-  void join();                                   // until all are done; StateError before close()
+  void close();      // no more calls: PoolClosed; those made are run
+  void terminate();  // the workers are killed; waiting calls: PoolClosed
+  void join();       // until all are done; StateError before close()
   template <class Rep, class Period>
   bool join(std::chrono::duration<Rep, Period> duration) {
-    return core().join(
-        detail::deadline_after(duration));
+    return core().join(detail::deadline_after(duration));
   }
   [[nodiscard]] std::size_t processes() const;
-  [[nodiscard]] PoolStats stats() const;         // one look at every worker; never blocks
+  [[nodiscard]] PoolStats stats() const;  // one look at every worker; never blocks
 };
 
 }  // namespace procession

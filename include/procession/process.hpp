@@ -29,12 +29,12 @@
 namespace procession {
 
 struct ProcessOptions {
-  std::string name{};                            // default "Process-1", children "Process-1:1", ...
-  bool daemon = false;                           // terminated, not waited for, when its parent ends
-  std::optional<StartMethod> start_method{};     // default: get_start_method()
-  Limits limits{};                               // enforced by the kernel
+  std::string name{};                         // default "Process-1", children "Process-1:1", ...
+  bool daemon = false;                        // terminated, not waited for, when its parent ends
+  std::optional<StartMethod> start_method{};  // default: get_start_method()
+  Limits limits{};                            // enforced by the kernel
   std::map<std::string, std::string> environment{};  // added to the child's
-  std::vector<int> cpus{};                       // affinity; empty: the caller's
+  std::vector<int> cpus{};                           // affinity; empty: the caller's
 };
 
 // Owns one child. Move-only; a moved-from Process takes no call but destruction and assignment
@@ -44,14 +44,14 @@ class Process {
  public:
   // Does not start anything. The target is copied or moved in, with its arguments.
   template <class F, class... Args>
-    requires(!std::is_same_v<std::decay_t<F>, ProcessOptions> &&
-             !std::is_same_v<std::decay_t<F>, Process>)
-  explicit Process(F&& target, Args&&... arguments)
+  requires(!std::is_same_v<std::decay_t<F>, ProcessOptions> &&
+           !std::is_same_v<std::decay_t<F>, Process>) explicit Process(F&& target,
+                                                                       Args&&... arguments)
       : Process(ProcessOptions{}, std::forward<F>(target), std::forward<Args>(arguments)...) {}
   template <class F, class... Args>
   Process(ProcessOptions options, F&& target, Args&&... arguments)
-      : Process(std::move(options), detail::make_task(std::forward<F>(target),
-                                                      std::forward<Args>(arguments)...),
+      : Process(std::move(options),
+                detail::make_task(std::forward<F>(target), std::forward<Args>(arguments)...),
                 FromTask{}) {}
 
   // Started and not daemon: waits for its end. Daemon: SIGTERM, and SIGKILL should it not heed
@@ -74,28 +74,28 @@ class Process {
     return join_until(detail::deadline_after(duration));
   }
 
-  [[nodiscard]] bool is_alive() const;           // false before start()
+  [[nodiscard]] bool is_alive() const;  // false before start()
 
   // StateError if not started; no error if it has ended.
-  void terminate();                              // SIGTERM
-  void kill();                                   // SIGKILL
-  void interrupt();                              // SIGINT
+  void terminate();  // SIGTERM
+  void kill();       // SIGKILL
+  void interrupt();  // SIGINT
   void send_signal(int signal);
 
   // Gives up what the object holds. StateError while it runs; every later call: StateError.
   void close();
 
-  [[nodiscard]] pid_t pid() const;               // 0 before start
+  [[nodiscard]] pid_t pid() const;  // 0 before start
   [[nodiscard]] std::string name() const;
   void set_name(std::string name);
   [[nodiscard]] bool daemon() const;
-  void set_daemon(bool daemon);                  // StateError after start
+  void set_daemon(bool daemon);  // StateError after start
 
   // None while it runs or before it does; n as it exited (1 for an uncaught exception), -N for
   // signal N.
   [[nodiscard]] std::optional<int> exitcode() const;
-  [[nodiscard]] ProcessState state() const;      // asked of the kernel
-  [[nodiscard]] Usage usage() const;             // so far, or when it ended
+  [[nodiscard]] ProcessState state() const;  // asked of the kernel
+  [[nodiscard]] Usage usage() const;         // so far, or when it ended
   // Readable (poll, epoll, select) when the process has ended. Owned by the Process. StateError
   // before start().
   [[nodiscard]] int sentinel() const;
@@ -116,8 +116,8 @@ class Process {
 // The children of this process that have not ended. Those that have are reaped.
 [[nodiscard]] std::vector<ProcessInfo> active_children();
 
-[[nodiscard]] int cpu_count();                   // of the machine, online
-[[nodiscard]] int usable_cpu_count();            // allowed by affinity and cgroup quota
+[[nodiscard]] int cpu_count();         // of the machine, online
+[[nodiscard]] int usable_cpu_count();  // allowed by affinity and cgroup quota
 
 // The default for Process and Pool. StateError when it was set or used before, without `force`.
 void set_start_method(StartMethod method, bool force = false);

@@ -22,14 +22,14 @@ using ChunkSource = std::function<std::shared_ptr<BatchState>()>;
 // The mechanism of ResultRange, without the type of the results.
 class ResultStream {
  public:
-  ResultStream(std::shared_ptr<PoolCore> pool, ChunkSource source, std::size_t window,
-               bool ordered, std::size_t total);
-  ~ResultStream();                               // what is not begun is cancelled
+  ResultStream(std::shared_ptr<PoolCore> pool, ChunkSource source, std::size_t window, bool ordered,
+               std::size_t total);
+  ~ResultStream();  // what is not begun is cancelled
   ResultStream(const ResultStream&) = delete;
   ResultStream& operator=(const ResultStream&) = delete;
 
   struct Place {
-    BatchState* state;                           // valid until the next call; nullptr: the end
+    BatchState* state;  // valid until the next call; nullptr: the end
     std::uint32_t item;
   };
   // Throws TimeoutError and what reading or shipping the input threw.
@@ -86,8 +86,7 @@ class ResultRange {
     return take(detail::deadline_after(duration));
   }
 
-  explicit ResultRange(std::unique_ptr<detail::ResultStream> stream)
-      : stream_(std::move(stream)) {}
+  explicit ResultRange(std::unique_ptr<detail::ResultStream> stream) : stream_(std::move(stream)) {}
 
  private:
   std::optional<R> take(detail::Deadline deadline) {

@@ -25,8 +25,8 @@ enum class StartMethod { Fork, ForkServer, Spawn };
 
 // Bounds that the kernel enforces on one process; what is empty is inherited.
 struct Limits {
-  std::optional<std::size_t> memory{};             // bytes of private writable memory (heap and the like)
-  std::optional<std::size_t> core_dump{};          // bytes; 0: no core file
+  std::optional<std::size_t> memory{};     // bytes of private writable memory (heap and the like)
+  std::optional<std::size_t> core_dump{};  // bytes; 0: no core file
   std::optional<std::chrono::seconds> cpu_time{};  // past it: SIGXCPU, then SIGKILL
   std::optional<int> open_files{};                 // descriptors open at once
 };

@@ -16,9 +16,9 @@
 
 #include "memory/heap.hpp"
 #include "memory/references.hpp"
+#include "memory/sweep.hpp"
 #include "procession/errors.hpp"
 #include "procession/memory.hpp"
-#include "memory/sweep.hpp"
 #include "system/descriptor.hpp"
 #include "system/errors.hpp"
 
@@ -33,7 +33,7 @@ constexpr std::uint64_t layout_version =
     sizeof(FamilyHeader) * 1000003 + sizeof(ProcessSlot) * 1009 + 1;
 
 std::atomic<bool> ready{false};
-std::mutex mutex;                                 // making or joining the family, once
+std::mutex mutex;  // making or joining the family, once
 int descriptor = -1;
 std::uint32_t own_index = 0;
 std::atomic<unsigned> epoch{0};
@@ -76,7 +76,7 @@ void create() {
   }
   descriptor = memory;
   initialise_header(family());
-  own_index = 1;                                  // the root's slot is the first one
+  own_index = 1;  // the root's slot is the first one
   const std::uint32_t index = claim_slot("MainProcess", false);
   slot_at(index).parent = slot_at(index).parent_generation = 0;
   if (!join_slot(index, generation_of(index))) std::abort();
@@ -106,7 +106,7 @@ const Inheritance* read_inheritance() {
   if (text == nullptr) return nullptr;
   const int fields = std::sscanf(text, "%d,%d,%u,%u,%d,%d", &read.memory, &read.channel, &read.slot,
                                  &read.generation, &read.life, &read.report);
-  unsetenv(inheritance_variable);                 // not for the children of this one
+  unsetenv(inheritance_variable);  // not for the children of this one
   return fields == 6 ? &read : nullptr;
 }
 
@@ -122,7 +122,7 @@ void prepare_fork() noexcept {
     }
     copy_ledger_to(next_fork_slot);
   } catch (const std::exception&) {
-    next_fork_slot = 0;                          // the child is told when it uses the family
+    next_fork_slot = 0;  // the child is told when it uses the family
   }
   lock_heap_for_fork();
 }
@@ -139,7 +139,7 @@ bool child_after_fork() noexcept {
   epoch.fetch_add(1, std::memory_order_relaxed);
   own_index = next_fork_slot;
   next_fork_slot = 0;
-  unlock_heap_after_fork();                      // held since prepare_fork()
+  unlock_heap_after_fork();  // held since prepare_fork()
   forget_inherited_heap();
   const bool joined = own_index != 0 && join_slot(own_index, next_fork_generation);
   if (joined) {
@@ -163,8 +163,9 @@ const Inheritance* inheritance() noexcept {
 void ensure_family() {
   if (ready.load(std::memory_order_acquire)) {
     if (own_index != 0) return;
-    throw OutOfMemory("this forked process has no place in the family: the family memory was full "
-                      "when it was forked; free handles and results, or raise the limit");
+    throw OutOfMemory(
+        "this forked process has no place in the family: the family memory was full "
+        "when it was forked; free handles and results, or raise the limit");
   }
   std::lock_guard guard(mutex);
   if (ready.load(std::memory_order_relaxed)) return;
@@ -232,8 +233,9 @@ namespace procession {
 
 void set_memory_limit(std::size_t bytes) {
   if (detail::have_family()) {
-    throw StateError("set_memory_limit() came after the first use of the library in this program; "
-                     "call it before any handle, Process or Pool is made");
+    throw StateError(
+        "set_memory_limit() came after the first use of the library in this program; "
+        "call it before any handle, Process or Pool is made");
   }
   detail::wanted_limit.store(bytes, std::memory_order_relaxed);
 }

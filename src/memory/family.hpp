@@ -27,15 +27,14 @@ namespace procession::detail {
 inline constexpr std::size_t page_bytes = 64 << 10;
 inline constexpr std::size_t page_limit = family_reserve / page_bytes;
 inline constexpr std::uintptr_t descriptors_begin = family_base + page_bytes;
-inline constexpr std::uintptr_t heap_begin =
-    descriptors_begin + page_limit * sizeof(std::uint64_t);
+inline constexpr std::uintptr_t heap_begin = descriptors_begin + page_limit * sizeof(std::uint64_t);
 inline constexpr std::size_t reference_shards = 64;
 inline constexpr std::size_t size_classes = 40;
 
 struct FamilyHeader {
   std::uint64_t magic;
-  std::uint64_t layout;                          // differs between incompatible builds
-  std::uint64_t pages;                           // the limit
+  std::uint64_t layout;  // differs between incompatible builds
+  std::uint64_t pages;   // the limit
   // page heap (page_heap.hpp)
   RobustMutex page_mutex;
   std::atomic<std::uint64_t> top;
@@ -55,12 +54,12 @@ inline FamilyHeader& family() noexcept { return *reinterpret_cast<FamilyHeader*>
 
 // What a re-executed process is told through its environment.
 struct Inheritance {
-  int memory;                                    // descriptor of the memfd
-  int channel;                                   // descriptor for its task, -1 if none
-  std::uint32_t slot;                            // its place in the process table
+  int memory;          // descriptor of the memfd
+  int channel;         // descriptor for its task, -1 if none
+  std::uint32_t slot;  // its place in the process table
   std::uint32_t generation;
-  int life;                                      // read end of the parent's life pipe, or -1
-  int report;                                    // where it says how its start went, or -1
+  int life;    // read end of the parent's life pipe, or -1
+  int report;  // where it says how its start went, or -1
 };
 
 // Creates the family (this process is then its root), or joins the one that this process was

@@ -15,21 +15,21 @@
 namespace procession::detail {
 namespace {
 
-constexpr std::size_t large_offset = 64;          // a large block's memory, after its header
-constexpr std::size_t most_kept = 64;             // free blocks a process keeps, per class
+constexpr std::size_t large_offset = 64;  // a large block's memory, after its header
+constexpr std::size_t most_kept = 64;     // free blocks a process keeps, per class
 
 // Block sizes, header included. From 128 on multiples of 64, so that the memory is aligned so.
 constexpr std::array<std::uint32_t, 36> class_bytes = {
-    32,   48,   64,   80,   96,   128,  192,  256,  320,  384,   448,   512,
-    640,  768,  896,  1024, 1280, 1536, 1792, 2048, 2560, 3072,  3584,  4096,
+    32,   48,   64,   80,   96,    128,   192,   256,   320,   384,   448,   512,
+    640,  768,  896,  1024, 1280,  1536,  1792,  2048,  2560,  3072,  3584,  4096,
     5120, 6144, 7168, 8192, 10240, 12288, 14336, 16384, 20480, 24576, 28672, 32768};
 static_assert(class_bytes.size() <= size_classes);
 
 std::size_t class_for(std::size_t bytes) noexcept {
   std::size_t wanted = bytes + sizeof(BlockHeader);
   if (bytes >= 64) wanted = std::max<std::size_t>(wanted, 128);  // aligned to 64 from there on
-  return static_cast<std::size_t>(
-      std::lower_bound(class_bytes.begin(), class_bytes.end(), wanted) - class_bytes.begin());
+  return static_cast<std::size_t>(std::lower_bound(class_bytes.begin(), class_bytes.end(), wanted) -
+                                  class_bytes.begin());
 }
 
 std::size_t slab_pages(std::uint32_t block_bytes) noexcept {
@@ -39,12 +39,14 @@ std::size_t slab_pages(std::uint32_t block_bytes) noexcept {
 // What this process takes blocks of one size from. Private memory, one mutex.
 struct Bin {
   std::mutex mutex;
-  std::vector<void*> kept;                        // invariant 4
+  std::vector<void*> kept;  // invariant 4
   std::vector<Slab*> slabs;
-  std::size_t slab = 0;                           // where the search is
+  std::size_t slab = 0;  // where the search is
   std::uint32_t word = 0;
-  std::uint64_t candidates = 0;                   // free bits of that word, not yet taken
-  std::size_t found_in_pass = 0;
+  std::uint64_t candidates = 0;   // free bits of that word, not yet taken
+  std::size_t found_in_pass = 0;  // free blocks, since the search began at slab 0
+  std::size_t to_add = 0;         // slabs, before the next pass
+  bool whole_pass = false;        // the search did begin at slab 0
 };
 
 std::array<Bin, class_bytes.size()>& bins() {
@@ -84,9 +86,8 @@ void prepare_large(void* begin, const PageRun&) noexcept {
 }
 
 Slab* make_slab(std::size_t cls) {
-  return static_cast<Slab*>(
-      page_address(take_pages(PageKind::Slab, static_cast<std::uint8_t>(cls),
-                              slab_pages(class_bytes[cls]), prepare_slab)));
+  return static_cast<Slab*>(page_address(take_pages(PageKind::Slab, static_cast<std::uint8_t>(cls),
+                                                    slab_pages(class_bytes[cls]), prepare_slab)));
 }
 
 void add_slab(Bin& bin, std::size_t cls) {
@@ -102,13 +103,20 @@ void search(Bin& bin, std::size_t cls) {
     if (bin.slab == bin.slabs.size()) {
       std::size_t capacity = 0;
       for (const Slab* slab : bin.slabs) capacity += slab->count;
-      if (bin.found_in_pass * 8 <= capacity) {
-        add_slab(bin, cls);                      // the search goes on there
-      } else {
-        bin.slab = 0;
+      if (bin.to_add == 0 && bin.whole_pass && bin.found_in_pass * 8 <= capacity) {
+        bin.to_add = 1 + bin.slabs.size() / 8;
+        bin.whole_pass = false;
       }
       bin.word = 0;
-      bin.found_in_pass = 0;
+      if (bin.to_add != 0) {
+        add_slab(bin, cls);  // the search goes on there
+        --bin.to_add;
+      } else {
+        bin.slab = 0;
+        bin.found_in_pass = 0;
+        bin.whole_pass = true;
+        if (bin.slabs.empty()) continue;
+      }
     }
     Slab& slab = *bin.slabs[bin.slab];
     while (bin.word < slab.words) {
@@ -143,7 +151,7 @@ void* take_small(std::size_t cls, BlockKind kind) {
   const std::size_t index = bin.word * 64 + static_cast<std::size_t>(bit);
   void* block = reinterpret_cast<std::byte*>(&slab) + slab.first + index * slab.block_bytes +
                 sizeof(BlockHeader);
-  clear_header(block, kind);                      // invariant 3
+  clear_header(block, kind);  // invariant 3
   slab.free[bin.word].fetch_and(~(std::uint64_t{1} << bit), std::memory_order_acq_rel);
   return block;
 }
@@ -159,7 +167,7 @@ void* take_large(std::size_t bytes, BlockKind kind) {
 
 struct Located {
   FoundRun found;
-  Slab* slab;                                     // nullptr: a large block
+  Slab* slab;  // nullptr: a large block
   std::uint32_t index;
 };
 
@@ -251,9 +259,8 @@ std::size_t block_size(const void* block) noexcept {
 
 void hand_over(void* block, std::atomic<void*>& home) noexcept {
   auto& header = header_of(block);
-  header.word().store(
-      BlockHeader::pack(reinterpret_cast<std::uintptr_t>(&home), header.kind()),
-      std::memory_order_release);
+  header.word().store(BlockHeader::pack(reinterpret_cast<std::uintptr_t>(&home), header.kind()),
+                      std::memory_order_release);
   home.store(block, std::memory_order_release);
 }
 
@@ -276,7 +283,7 @@ bool reachable(void* block) noexcept {
   if (home == 0) return false;
   auto* word = reinterpret_cast<std::atomic<void*>*>(home);
   if (word->load(std::memory_order_acquire) != block) return false;
-  if (home < heap_begin) return true;             // a root or the process table
+  if (home < heap_begin) return true;  // a root or the process table
   return find_block(word) != nullptr;
 }
 

@@ -26,15 +26,15 @@
 
 namespace procession::detail {
 
-struct ReferenceList;                            // references.hpp
+struct ReferenceList;  // references.hpp
 
 struct BlockHeader {
   static constexpr std::uint64_t address_bits = (std::uint64_t{1} << 48) - 1;
-  static constexpr std::uint64_t counted = 1;    // home of an object with references
-  static constexpr std::uint64_t dying = 2;      // home of an object without
+  static constexpr std::uint64_t counted = 1;  // home of an object with references
+  static constexpr std::uint64_t dying = 2;    // home of an object without
 
-  std::uint64_t home_and_kind;                   // home in the low 48 bits, BlockKind above
-  std::atomic<void*> references;                 // ReferenceList, or nullptr
+  std::uint64_t home_and_kind;    // home in the low 48 bits, BlockKind above
+  std::atomic<void*> references;  // ReferenceList, or nullptr
 
   [[nodiscard]] std::atomic_ref<std::uint64_t> word() noexcept {
     return std::atomic_ref<std::uint64_t>(home_and_kind);
@@ -56,11 +56,11 @@ inline BlockHeader& header_of(const void* block) noexcept {
 }
 
 struct Slab {
-  std::uint32_t block_bytes;                     // header included
+  std::uint32_t block_bytes;  // header included
   std::uint32_t count;
-  std::uint32_t first;                           // offset of the first block's header
+  std::uint32_t first;  // offset of the first block's header
   std::uint32_t words;
-  std::atomic<std::uint64_t> free[1];            // `words` of them
+  std::atomic<std::uint64_t> free[1];  // `words` of them
 };
 
 // allocate() for callers that may be making the family just now.

@@ -12,8 +12,8 @@
 namespace procession::detail {
 namespace {
 
-constexpr std::size_t returned_run = 16;          // pages; smaller runs are kept touched
-constexpr std::uint64_t kept_pages = 4096;        // free but touched: 256 MiB
+constexpr std::size_t returned_run = 16;    // pages; smaller runs are kept touched
+constexpr std::uint64_t kept_pages = 4096;  // free but touched: 256 MiB
 
 // Gives the memory of a run that is still ours back to the machine.
 void return_memory(std::size_t page, std::size_t pages) noexcept {
@@ -39,8 +39,7 @@ std::size_t merge_free(std::size_t page, std::size_t top) noexcept {
   auto& header = family();
   std::size_t length = PageRun::from(page_word(page).load(std::memory_order_relaxed)).pages;
   while (page + length < top) {
-    const PageRun next =
-        PageRun::from(page_word(page + length).load(std::memory_order_relaxed));
+    const PageRun next = PageRun::from(page_word(page + length).load(std::memory_order_relaxed));
     if (next.kind != PageKind::Free) break;
     if (header.hint.load(std::memory_order_relaxed) == page + length) {
       header.hint.store(page, std::memory_order_release);  // invariant 5, before the merge
@@ -65,8 +64,7 @@ std::size_t find_and_take(const PageRun& mine, PreparePages prepare) noexcept {
       if (length >= pages) {
         describe_inside(page, pages);
         if (length > pages) {
-          page_word(page + pages).store(free_run(length - pages).word(),
-                                        std::memory_order_release);
+          page_word(page + pages).store(free_run(length - pages).word(), std::memory_order_release);
         }
         prepare(page_address(page), mine);
         page_word(page).store(mine.word(), std::memory_order_release);

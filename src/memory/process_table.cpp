@@ -65,7 +65,7 @@ std::uint32_t find_and_claim() {
       return find_and_claim();
     }
   }
-  return 0;                                      // 16 million processes: more than the kernel has
+  return 0;  // 16 million processes: more than the kernel has
 }
 
 }  // namespace
@@ -111,7 +111,7 @@ std::uint32_t claim_slot(std::string_view name, bool daemon) {
     copy_text(slot.parent_name, sizeof slot.parent_name, self().name);
   }
   slot.start_time = 0;
-  slot.own_status = SIGKILL;                     // until it says better
+  slot.own_status = SIGKILL;  // until it says better
   copy_text(slot.name, sizeof slot.name, name);
   slot.report.store(0, std::memory_order_relaxed);
   slot.report_error = 0;
@@ -126,7 +126,7 @@ bool join_slot(std::uint32_t index, std::uint32_t generation) noexcept {
   std::uint64_t word = slot.state.load(std::memory_order_acquire);
   SlotWord mine = SlotWord::from(word);
   if (mine.state != SlotState::Starting || mine.generation != generation) return false;
-  if (!slot.life.try_lock()) return false;       // else held for as long as this thread lives
+  if (!slot.life.try_lock()) return false;  // else held for as long as this thread lives
   slot.pid.store(getpid(), std::memory_order_relaxed);
   const auto stat = read_stat(getpid());
   slot.start_time = stat ? stat->start_time : 0;

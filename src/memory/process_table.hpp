@@ -37,7 +37,7 @@ enum class SlotState : std::uint8_t { Free, Starting, Alive, Leaving, Ended };
 
 struct SlotWord {
   SlotState state;
-  std::uint32_t maker;                           // slot index, 24 bits
+  std::uint32_t maker;  // slot index, 24 bits
   std::uint32_t generation;
   [[nodiscard]] std::uint64_t word() const noexcept {
     return static_cast<std::uint64_t>(state) | static_cast<std::uint64_t>(maker & 0xffffff) << 8 |
@@ -51,32 +51,32 @@ struct SlotWord {
 
 struct ProcessSlot {
   std::atomic<std::uint64_t> state;
-  std::atomic<void*> ledger;                     // references.hpp
-  std::atomic<void*> task;                       // what it is to run; a block
+  std::atomic<void*> ledger;  // references.hpp
+  std::atomic<void*> task;    // what it is to run; a block
   RobustMutex life;
   std::atomic<std::int32_t> pid;
-  std::uint32_t parent;                          // slot index and generation; 0: none
+  std::uint32_t parent;  // slot index and generation; 0: none
   std::uint32_t parent_generation;
   std::uint8_t daemon;
   std::uint8_t parent_daemon;
   std::int32_t parent_pid;
   char parent_name[96];
-  std::uint64_t start_time;                      // clock ticks since boot, as /proc has it
+  std::uint64_t start_time;  // clock ticks since boot, as /proc has it
   char name[96];
   // What became of the start, and of the process (process/supervision).
-  std::atomic<std::uint32_t> report;             // 0 none yet, 1 started, 2 failed
+  std::atomic<std::uint32_t> report;  // 0 none yet, 1 started, 2 failed
   std::int32_t report_error;
   char report_phase[32];
   char report_text[256];
-  std::atomic<std::uint32_t> ended;              // 1: the words below are whole
-  std::int32_t own_status;                       // what the process says it will end with
+  std::atomic<std::uint32_t> ended;  // 1: the words below are whole
+  std::int32_t own_status;           // what the process says it will end with
   std::int32_t wait_status;
   std::uint64_t user_ns, system_ns, peak_bytes;
 };
 
 struct ProcessTable {
   static constexpr std::size_t first_chunk = 64;
-  std::atomic<void*> chunks[18];                 // chunk i holds first_chunk << i slots
+  std::atomic<void*> chunks[18];  // chunk i holds first_chunk << i slots
 };
 
 // REQUIRES: 0 < index, in a chunk that exists.

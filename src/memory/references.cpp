@@ -16,13 +16,13 @@ constexpr std::uint32_t object_magic = 0x6a626f50;
 
 struct Hold {
   std::uint64_t handles;
-  std::uint64_t* entry;                          // in the ledger
+  std::uint64_t* entry;  // in the ledger
 };
 
 struct Ledger {
   std::mutex mutex;
   std::unordered_map<Object*, Hold> holds;
-  std::vector<std::uint64_t*> unused;            // entries of the chunks that are 0
+  std::vector<std::uint64_t*> unused;  // entries of the chunks that are 0
 };
 
 Ledger& ledger() {
@@ -58,7 +58,7 @@ void enter(Object* object, std::uint64_t* entry) noexcept {
 void strike_out(Object* object, std::uint64_t* entry) noexcept {
   auto& shard = shard_of(object);
   shard.lock();
-  if (load_word(*entry) == as_word(object)) {    // else a sweeper before us has done it
+  if (load_word(*entry) == as_word(object)) {  // else a sweeper before us has done it
     shard.set(&object->references, object->references - 1);
     shard.set(entry, 0);
     if (object->references == 1) {

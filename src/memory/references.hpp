@@ -24,7 +24,7 @@ namespace procession::detail {
 struct LedgerChunk {
   static constexpr std::size_t entries = 30;
   std::atomic<void*> next;
-  std::uint64_t objects[entries];                // Object*, or 0
+  std::uint64_t objects[entries];  // Object*, or 0
 };
 
 struct ReferenceList {

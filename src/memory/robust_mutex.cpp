@@ -39,8 +39,8 @@ bool RobustMutex::try_lock() noexcept {
 void RobustMutex::unlock() noexcept { pthread_mutex_unlock(&mutex_); }
 
 bool RobustMutex::holder_died() const noexcept {
-  const auto word = std::atomic_ref<int>(const_cast<int&>(mutex_.__data.__lock))
-                        .load(std::memory_order_acquire);
+  const auto word =
+      std::atomic_ref<int>(const_cast<int&>(mutex_.__data.__lock)).load(std::memory_order_acquire);
   return (static_cast<unsigned>(word) & FUTEX_TID_MASK) == 0 ||
          (static_cast<unsigned>(word) & FUTEX_OWNER_DIED) != 0;
 }

@@ -27,7 +27,7 @@ class RobustMutex {
   void initialise() noexcept;
   // True: the previous holder died inside. What it guards must then be made good by the caller.
   bool lock() noexcept;
-  [[nodiscard]] bool try_lock() noexcept;        // for a life token: nobody else ever wants it
+  [[nodiscard]] bool try_lock() noexcept;  // for a life token: nobody else ever wants it
   void unlock() noexcept;
 
   // A thread that locks a mutex for as long as it lives makes it its life token.
@@ -56,23 +56,23 @@ class LoggedMutex {
   static constexpr std::size_t capacity = 6;
 
   void initialise() noexcept;
-  void lock() noexcept;                          // replays what a dead holder had committed
+  void lock() noexcept;  // replays what a dead holder had committed
   void unlock() noexcept { mutex_.unlock(); }
 
   // REQUIRES: locked by this thread. Collects words, then changes them as one.
   void set(std::uint64_t* word, std::uint64_t value) noexcept;
-  void free_block(void* block) noexcept;         // also returns a dying block to its slab
+  void free_block(void* block) noexcept;  // also returns a dying block to its slab
   void commit() noexcept;
 
  private:
   struct Entry {
-    std::uint64_t* word;                         // nullptr: `value` is a block to return
+    std::uint64_t* word;  // nullptr: `value` is a block to return
     std::uint64_t value;
   };
   void apply() noexcept;
   RobustMutex mutex_;
   std::atomic<std::uint32_t> committed_;
-  std::uint32_t collected_;                      // private to the holder
+  std::uint32_t collected_;  // private to the holder
   std::array<Entry, capacity> entries_;
 };
 

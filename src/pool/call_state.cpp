@@ -88,8 +88,9 @@ void CallState::throw_failure(std::uint32_t item) const {
       Reader reader(static_cast<std::byte*>(error), block_size(error));
       rethrow_remote(reader);
     }
-    throw OutOfMemory("the task threw an exception, and the family memory had no room to send it; "
-                      "raise its limit, or free handles and results");
+    throw OutOfMemory(
+        "the task threw an exception, and the family memory had no room to send it; "
+        "raise its limit, or free handles and results");
   }
   if (const auto loss = losses_.find(item); loss != losses_.end()) {
     const Death& death = loss->second.death;
@@ -97,8 +98,9 @@ void CallState::throw_failure(std::uint32_t item) const {
                      name_.empty() ? std::string() : "task " + name_);
   }
   if (refusal_ != nullptr) std::rethrow_exception(refusal_);
-  throw TaskCancelled("the task was cancelled before it had a result; submit it again if you "
-                      "still want it");
+  throw TaskCancelled(
+      "the task was cancelled before it had a result; submit it again if you "
+      "still want it");
 }
 
 const std::byte* CallState::flat(std::uint32_t item) const {
@@ -136,7 +138,8 @@ void throw_not_ready(std::string_view call) {
 }
 
 void throw_result_timeout() {
-  throw TimeoutError("the result was not ready in time; the task goes on, ask again or cancel() it");
+  throw TimeoutError(
+      "the result was not ready in time; the task goes on, ask again or cancel() it");
 }
 
 }  // namespace procession::detail

@@ -126,11 +126,11 @@ void Core::start_worker(std::uint32_t index) {
   worker.child = std::move(child);
   worker.started = started;
   try {
-    worker.watch = Supervisor::instance().watch(
-        worker.child->pidfd(), [self = weak_from_this(), index] {
+    worker.watch =
+        Supervisor::instance().watch(worker.child->pidfd(), [self = weak_from_this(), index] {
           if (const auto core = self.lock()) core->on_death(index);
         });
-  } catch (...) {                                // whom nobody watches must not run
+  } catch (...) {  // whom nobody watches must not run
     worker.child->signal(SIGKILL);
     worker.child->wait(std::nullopt);
     worker.child->collect();
@@ -142,7 +142,8 @@ void Core::start_worker(std::uint32_t index) {
 
 void Core::require_own_process(const char* call) const {
   if (owner_ == fork_epoch()) return;
-  throw StateError(std::string(call) + " on a pool in a process that did not make it; make a pool "
+  throw StateError(std::string(call) +
+                   " on a pool in a process that did not make it; make a pool "
                    "of its own there");
 }
 
@@ -210,7 +211,7 @@ std::shared_ptr<BatchState> Core::submit(Writer& writer, const BatchPlan& plan,
   {
     std::lock_guard guard(mutex_);
     if (closed_ || broken_ != nullptr || batch->chunks == 0) {
-      batch->dropped.store(1);                   // it is done: nothing of it will be run
+      batch->dropped.store(1);  // it is done: nothing of it will be run
       for (std::uint32_t i = 0; i < batch->chunks; ++i) batch->states[i].store(Batch::finished);
       batch->cell = 0;
     } else {
@@ -231,10 +232,11 @@ std::shared_ptr<BatchState> Core::submit(Writer& writer, const BatchPlan& plan,
 
 void Core::push(Batch* batch) {
   const std::uint64_t tail = shared_->tail.load(std::memory_order_relaxed);
-  if (tail - shared_->head.load(std::memory_order_acquire) > shared_->ring.load()->mask) grow_ring();
+  if (tail - shared_->head.load(std::memory_order_acquire) > shared_->ring.load()->mask)
+    grow_ring();
   Ring* ring = shared_->ring.load(std::memory_order_relaxed);
   ring->cells[tail & ring->mask].store(batch, std::memory_order_release);
-  batch->cell = tail + 1;                        // 0: never in the ring
+  batch->cell = tail + 1;  // 0: never in the ring
   shared_->tail.store(tail + 1, std::memory_order_seq_cst);
 }
 
@@ -251,9 +253,14 @@ void Core::grow_ring() {
 }
 
 void Core::wait_for_room() {
+  // Let go only after the lock, because dropping the last of a call takes it.
+  std::vector<std::shared_ptr<BatchState>> done;
   std::unique_lock lock(mutex_);
   for (;;) {
-    while (!pending_.empty() && pending_.front()->ready()) pending_.pop_front();
+    while (!pending_.empty() && pending_.front()->ready()) {
+      done.push_back(std::move(pending_.front()));
+      pending_.pop_front();
+    }
     if (pending_.size() < options_.max_pending) return;
     const std::shared_ptr<BatchState> first = pending_.front();
     lock.unlock();
@@ -280,7 +287,7 @@ bool Core::unused_now(Batch& batch) noexcept {
 
 void Core::drop(CallState* call) noexcept {
   const std::shared_ptr<Core> keep = call->core_;  // it may be the last
-  if (owner_ != fork_epoch()) return;                  // a forked copy: the memory is not ours
+  if (owner_ != fork_epoch()) return;              // a forked copy: the memory is not ours
   std::unique_lock lock(mutex_);
   if (call->ready() && unused_now(call->batch())) {
     lock.unlock();
@@ -295,15 +302,15 @@ void Core::sweep_limbo(std::size_t most) noexcept {
     CallState* call = limbo_.front();
     if (!call->ready() || !unused_now(call->batch())) return;
     limbo_.pop_front();
-    call->core_.reset();                         // this, which lives
+    call->core_.reset();  // this, which lives
     delete call;
   }
 }
 
 // --- the pool as a whole -------------------------------------------------------------------
 
-std::optional<std::size_t> Core::wait_first(
-    const std::vector<std::shared_ptr<BatchState>>& batches, Deadline deadline) {
+std::optional<std::size_t> Core::wait_first(const std::vector<std::shared_ptr<BatchState>>& batches,
+                                            Deadline deadline) {
   require_own_process("next()");
   std::optional<std::size_t> first;
   const auto find = [&] {
@@ -352,15 +359,16 @@ void Core::terminate() {
 }
 
 bool Core::all_gone() const {
-  return replacing_ == 0 &&
-         std::all_of(workers_.begin(), workers_.end(),
-                     [](const Worker& worker) { return worker.child == nullptr; });
+  return replacing_ == 0 && std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) {
+           return worker.child == nullptr;
+         });
 }
 
 bool Core::join(Deadline deadline) {
   require_own_process("join()");
   std::unique_lock lock(mutex_);
-  if (!closed_) throw StateError("join() on a pool that takes calls; close() or terminate() it first");
+  if (!closed_)
+    throw StateError("join() on a pool that takes calls; close() or terminate() it first");
   const auto gone = [this] { return all_gone(); };
   if (deadline) {
     if (!changed_.wait_until(lock, *deadline, gone)) return false;
@@ -394,14 +402,15 @@ detail::PoolCore& PoolView::core() const {
   return *core_;
 }
 
-Pool::Pool(PoolOptions options) : PoolView(detail::PoolCore::make(std::move(options), nullptr), {}) {}
+Pool::Pool(PoolOptions options)
+    : PoolView(detail::PoolCore::make(std::move(options), nullptr), {}) {}
 
 Pool::~Pool() {
   if (core_ == nullptr) return;
   try {
     core_->terminate();
     core_->join(std::nullopt);
-  } catch (const StateError&) {                  // a forked copy: the pool is its parent's
+  } catch (const StateError&) {  // a forked copy: the pool is its parent's
   }
 }
 

@@ -10,9 +10,9 @@
 
 #include "pool/shared.hpp"
 #include "pool/supervisor.hpp"
+#include "process/child.hpp"
 #include "procession/detail/pool_core.hpp"
 #include "procession/errors.hpp"
-#include "process/child.hpp"
 #include "ship/modules.hpp"
 
 namespace procession::detail {
@@ -29,9 +29,12 @@ struct Death {
 // One batch. Its block is freed when nobody here asks for it and no worker looks at it.
 class CallState final : public BatchState {
  public:
-  CallState(std::shared_ptr<Core> core, Batch* batch, int retries,
-            std::chrono::nanoseconds timeout, std::string name)
-      : core_(std::move(core)), batch_(batch), retries_(retries), timeout_(timeout),
+  CallState(std::shared_ptr<Core> core, Batch* batch, int retries, std::chrono::nanoseconds timeout,
+            std::string name)
+      : core_(std::move(core)),
+        batch_(batch),
+        retries_(retries),
+        timeout_(timeout),
         name_(std::move(name)) {}
   ~CallState() override;
 
@@ -63,10 +66,10 @@ class CallState final : public BatchState {
   int retries_;
   std::chrono::nanoseconds timeout_;
   std::string name_;
-  std::mutex mutex_;                             // cursor_
-  std::uint32_t cursor_ = 0;                     // chunks below it are done
-  std::map<std::uint32_t, Loss> losses_;         // guarded by Core::mutex_ until ready
-  std::exception_ptr refusal_;                   // the pool ended before the batch did
+  std::mutex mutex_;                      // cursor_
+  std::uint32_t cursor_ = 0;              // chunks below it are done
+  std::map<std::uint32_t, Loss> losses_;  // guarded by Core::mutex_ until ready
+  std::exception_ptr refusal_;            // the pool ended before the batch did
 };
 
 class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
@@ -97,10 +100,10 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   struct Worker {
     std::shared_ptr<Child> child;
     Supervisor::Id watch = 0;
-    std::uint64_t started = 0;                   // nanoseconds
+    std::uint64_t started = 0;  // nanoseconds
     std::size_t restarts = 0;
-    std::size_t early_deaths = 0;                // in a row, before it was ready
-    std::optional<DeathReason> killed_for;       // that item, if it still runs it
+    std::size_t early_deaths = 0;           // in a row, before it was ready
+    std::optional<DeathReason> killed_for;  // that item, if it still runs it
     Batch* killed_batch = nullptr;
     std::uint32_t killed_item = no_item;
     std::size_t peak_memory = 0;
@@ -108,7 +111,7 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   };
 
   void refuse_ended();
-  void push(Batch* batch);                       // REQUIRES: mutex_
+  void push(Batch* batch);  // REQUIRES: mutex_
   void grow_ring();
   void sweep_limbo(std::size_t most) noexcept;
   bool unused_now(Batch& batch) noexcept;
@@ -128,19 +131,19 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   [[nodiscard]] bool all_gone() const;
 
   PoolOptions options_;
-  unsigned owner_;                               // fork_epoch() of the process that made it
+  unsigned owner_;  // fork_epoch() of the process that made it
   PoolShared* shared_ = nullptr;
   mutable std::mutex mutex_;
-  std::condition_variable changed_;              // a worker is gone
+  std::condition_variable changed_;  // a worker is gone
   std::vector<Worker> workers_;
   std::vector<void*> old_rings_;
-  std::deque<CallState*> limbo_;                 // dropped, but not done or perhaps looked at
+  std::deque<CallState*> limbo_;                     // dropped, but not done or perhaps looked at
   std::deque<std::shared_ptr<BatchState>> pending_;  // for max_pending
-  LoadedSet loaded_;                             // what workers can resolve
+  LoadedSet loaded_;                                 // what workers can resolve
   void* initializer_block_ = nullptr;
   std::exception_ptr broken_;
   bool closed_ = false, terminated_ = false;
-  std::size_t replacing_ = 0;                    // workers being started in place of dead ones
+  std::size_t replacing_ = 0;  // workers being started in place of dead ones
   Supervisor::Id timer_ = 0;
   std::chrono::nanoseconds shortest_timeout_{0};
   std::size_t retried_ = 0, cancelled_ = 0, lost_ = 0;

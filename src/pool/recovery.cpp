@@ -28,11 +28,11 @@ void Core::on_death(std::uint32_t index) {
   record.status = SIGKILL;
   try {
     record = child->collect();
-  } catch (const std::exception& error) {        // it is dead all the same
+  } catch (const std::exception& error) {  // it is dead all the same
     get_logger()->error("the exit status of a worker is lost: {}", error.what());
   }
   bool replace = false;
-  std::shared_ptr<Child> gone;                   // its end outlives the lock
+  std::shared_ptr<Child> gone;  // its end outlives the lock
   {
     std::lock_guard guard(mutex_);
     Worker& worker = workers_[index];
@@ -67,13 +67,16 @@ void Core::on_death(std::uint32_t index) {
     }
     const bool work_left = shared_->head.load() < shared_->tail.load();
     replace = !terminated_ && !process_is_ending() && broken_ == nullptr && (!closed_ || work_left);
-    if (replace) ++replacing_;
+    if (replace) {
+      ++replacing_;
+      ++worker.restarts;
+    }
     if (broken_ != nullptr) refuse_rest(broken_);
     if (terminated_ && all_gone()) {
       refuse_rest(std::make_exception_ptr(
           PoolClosed("the pool was terminated before the call was run; make a new pool")));
     }
-    wake_workers(*shared_, INT32_MAX);           // it may have been woken for what it did not take
+    wake_workers(*shared_, INT32_MAX);  // it may have been woken for what it did not take
   }
   if (replace) replace_worker(index);
   changed_.notify_all();
@@ -89,7 +92,6 @@ void Core::replace_worker(std::uint32_t index) {
   }
   std::lock_guard guard(mutex_);
   --replacing_;
-  ++workers_[index].restarts;
   if (failure == nullptr || !all_gone()) return;
   broken_ = failure;
   refuse_rest(broken_);
@@ -103,7 +105,7 @@ void Core::resolve(std::uint32_t index, const Death& death) {
   const std::uint32_t chunk = slot.chunk.load(std::memory_order_acquire);
   if (chunk >= batch->chunks ||
       batch->states[chunk].load(std::memory_order_acquire) != Batch::running(index)) {
-    return;                                      // it had only looked, or was done
+    return;  // it had only looked, or was done
   }
   auto& call = *static_cast<CallState*>(batch->owner);
   const Worker& worker = workers_[index];
@@ -114,7 +116,7 @@ void Core::resolve(std::uint32_t index, const Death& death) {
     const bool meant = worker.killed_batch == batch && worker.killed_item == item;
     if (worker.killed_for && meant) told.reason = *worker.killed_for;
     if (worker.killed_for && !meant) {
-      ++retried_;                                // killed for the item before: not its fault
+      ++retried_;  // killed for the item before: not its fault
     } else {
       again = resolve_item(call, item, told);
     }

@@ -20,7 +20,7 @@ ResultStream::~ResultStream() {
   try {
     for (const auto& each : pending_) each->drop_pending();
     if (!exhausted_ || !pending_.empty() || given_ != 0) pool_->show_progress(given_, total_, true);
-  } catch (const StateError&) {                  // a forked copy
+  } catch (const StateError&) {  // a forked copy
   }
 }
 
@@ -54,7 +54,7 @@ ResultStream::Place ResultStream::next(Deadline deadline) {
     current_ = std::move(pending_[first]);
     pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(first));
     item_ = 0;
-    refill();                                    // before the caller works on this one
+    refill();  // before the caller works on this one
   }
   pool_->show_progress(++given_, total_, false);
   return {current_.get(), item_++};

@@ -12,7 +12,8 @@
 //      worker that still reads one reads what it had.
 //   4. A worker that sleeps is counted in `sleepers`: it counts itself before it looks for work for
 //      the last time, and the producer looks at `sleepers` after it has moved `tail`.
-//   5. While somebody spins (`spinners`), nobody is woken for new work: who stops spinning looks for
+//   5. While somebody spins (`spinners`), nobody is woken for new work: who stops spinning looks
+//   for
 //      work after it has said so, and wakes another if there is more than it takes itself. A death
 //      leaves `spinners` too low at the worst, never too high once the pool has heard of it.
 // The single stores: submit: `tail`; pass: the compare-exchange of `head`; see batch.hpp.
@@ -33,10 +34,10 @@ namespace procession::detail {
 inline constexpr std::uint32_t no_item = 0xffffffff;
 
 struct alignas(64) WorkerSlot {
-  std::atomic<Batch*> batch;                     // hazard; then what it works on
-  std::atomic<std::uint32_t> chunk;              // written before it is claimed
-  std::atomic<std::uint32_t> item;               // written before it is run; no_item: none
-  std::atomic<std::uint64_t> began;              // of a timed item, nanoseconds
+  std::atomic<Batch*> batch;         // hazard; then what it works on
+  std::atomic<std::uint32_t> chunk;  // written before it is claimed
+  std::atomic<std::uint32_t> item;   // written before it is run; no_item: none
+  std::atomic<std::uint64_t> began;  // of a timed item, nanoseconds
   std::atomic<std::uint32_t> sleeping;
   std::atomic<std::uint32_t> spinning;
   std::atomic<std::uint32_t> ready;              // the initializer is done
@@ -44,15 +45,15 @@ struct alignas(64) WorkerSlot {
   std::atomic<void*> trouble;                    // what the initializer threw
   alignas(64) std::atomic<std::uint64_t> tasks;  // written by the worker alone
   std::atomic<std::uint64_t> failed;
-  std::uint64_t calls_left;                      // the worker's own: then it ends, to be replaced
-  std::atomic<std::uint64_t> idle;               // nanoseconds, waits that are over
-  std::atomic<std::uint64_t> ready_at;           // nanoseconds of the monotonic clock
-  std::atomic<std::uint64_t> idle_since;         // 0: busy
+  std::uint64_t calls_left;               // the worker's own: then it ends, to be replaced
+  std::atomic<std::uint64_t> idle;        // nanoseconds, waits that are over
+  std::atomic<std::uint64_t> ready_at;    // nanoseconds of the monotonic clock
+  std::atomic<std::uint64_t> idle_since;  // 0: busy
 };
 
 struct Ring {
   std::uint64_t mask;
-  std::atomic<Batch*> cells[1];                  // mask + 1 of them
+  std::atomic<Batch*> cells[1];  // mask + 1 of them
 };
 
 struct PoolShared {
@@ -63,17 +64,17 @@ struct PoolShared {
   std::atomic<std::uint32_t> sleepers;
   std::atomic<std::int32_t> spinners;
   alignas(64) std::atomic<std::uint32_t> closing;  // no more batches: end when the ring is empty
-  std::atomic<std::uint32_t> stream_event;        // futex of who waits for several batches
+  std::atomic<std::uint32_t> stream_event;         // futex of who waits for several batches
   std::atomic<std::uint32_t> stream_waiters;
-  std::atomic<std::uint64_t> completions;         // numbers the stamped batches
-  std::uint64_t spin;                             // nanoseconds
-  std::uint64_t max_tasks;                        // per worker; 0: no limit
-  std::uint64_t memory_limit;                     // bytes; 0: none
-  CodeAddress initializer;                        // a TaskEntry
-  std::byte* initializer_block;                   // its arguments; nullptr: there is none
+  std::atomic<std::uint64_t> completions;  // numbers the stamped batches
+  std::uint64_t spin;                      // nanoseconds
+  std::uint64_t max_tasks;                 // per worker; 0: no limit
+  std::uint64_t memory_limit;              // bytes; 0: none
+  CodeAddress initializer;                 // a TaskEntry
+  std::byte* initializer_block;            // its arguments; nullptr: there is none
   std::uint64_t initializer_bytes;
   std::uint32_t workers;
-  WorkerSlot slots[1];                            // `workers` of them
+  WorkerSlot slots[1];  // `workers` of them
 };
 
 inline std::uint64_t monotonic_ns() noexcept {

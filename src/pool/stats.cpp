@@ -39,8 +39,7 @@ PoolStats Core::stats() const {
         slot.batch.load(std::memory_order_relaxed) != nullptr) {
       ++all.running;
     }
-    const std::uint64_t failed =
-        worker.failed_before + slot.failed.load(std::memory_order_relaxed);
+    const std::uint64_t failed = worker.failed_before + slot.failed.load(std::memory_order_relaxed);
     all.done += one.tasks - failed;
     all.failed += failed;
     all.workers.push_back(one);

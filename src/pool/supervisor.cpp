@@ -22,13 +22,13 @@ namespace procession::detail {
 
 struct Supervisor::State {
   struct Watch {
-    int descriptor;                              // -1: a time
+    int descriptor;  // -1: a time
     std::chrono::steady_clock::time_point time;
     std::function<void()> call;
   };
 
   std::mutex mutex;
-  std::condition_variable idle;                  // no callback is running
+  std::condition_variable idle;  // no callback is running
   std::map<Id, Watch> watches;
   Id next = 1;
   Id running = 0;
@@ -70,7 +70,7 @@ Supervisor::State& Supervisor::state() const {
                        if (made != nullptr) {
                          made->epoll.reset();
                          made->wake.reset();
-                         made = nullptr;         // its memory stays: its thread is not ours
+                         made = nullptr;  // its memory stays: its thread is not ours
                        }
                        making.unlock();
                      });
@@ -144,7 +144,7 @@ void Supervisor::State::call(Id id) {
     running = id;
   }
   work();
-  work = nullptr;                                // what it owns goes before anybody is told
+  work = nullptr;  // what it owns goes before anybody is told
   std::lock_guard guard(mutex);
   running = 0;
   idle.notify_all();

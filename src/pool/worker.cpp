@@ -61,7 +61,7 @@ bool take(PoolShared& shared, WorkerSlot& slot, std::uint32_t index, Batch*& bat
     slot.batch.store(found, std::memory_order_seq_cst);
     if (shared.head.load(std::memory_order_seq_cst) != head) continue;
     chunk = claim(*found, slot, index);
-    if (chunk + 1 >= found->chunks) {            // the last one, or none left
+    if (chunk + 1 >= found->chunks) {  // the last one, or none left
       shared.head.compare_exchange_strong(head, head + 1, std::memory_order_acq_rel);
     }
     if (chunk < found->chunks) {
@@ -100,9 +100,11 @@ void run_chunk(PoolShared& shared, WorkerSlot& slot, Batch& batch, std::uint32_t
     throw;
   } catch (...) {
     const std::exception_ptr failure = std::current_exception();
-    run.each([](void* opaque, std::uint32_t) {
-      std::rethrow_exception(*static_cast<const std::exception_ptr*>(opaque));
-    }, const_cast<std::exception_ptr*>(&failure));
+    run.each(
+        [](void* opaque, std::uint32_t) {
+          std::rethrow_exception(*static_cast<const std::exception_ptr*>(opaque));
+        },
+        const_cast<std::exception_ptr*>(&failure));
   }
   if (slot.calls_left == 0 && !all_done(batch, begin, end)) return;
   if (batch.stamped != 0) {
@@ -205,9 +207,9 @@ void ChunkRun::each(void (*run)(void* context, std::uint32_t item), void* contex
     for (; the.item < the.chunk.end_; ++the.item) {
       auto& status = batch.statuses[the.item];
       if (status.load(std::memory_order_acquire) != static_cast<std::uint8_t>(ItemStatus::None)) {
-        continue;                                // done before a worker died
+        continue;  // done before a worker died
       }
-      if (the.worker.calls_left == 0) {          // another worker goes on with the chunk
+      if (the.worker.calls_left == 0) {  // another worker goes on with the chunk
         the.worker.item.store(no_item, std::memory_order_release);
         the.stopped = true;
         return;
@@ -225,7 +227,7 @@ void ChunkRun::each(void (*run)(void* context, std::uint32_t item), void* contex
     try {
       call_watching_throws(body, &loop, site);
     } catch (abi::__forced_unwind&) {
-      throw;                                     // the thread is being cancelled
+      throw;  // the thread is being cancelled
     } catch (...) {
       auto& status = batch_.statuses[loop.item];
       auto& home = *reinterpret_cast<std::atomic<void*>*>(slot(loop.item));

@@ -64,7 +64,8 @@ class WorkerTask final : public Task {
  private:
   static void received(Reader& reader) {
     reader.align(alignof(std::uintptr_t));
-    const auto address = *reinterpret_cast<const std::uintptr_t*>(reader.take(sizeof(std::uintptr_t)));
+    const auto address =
+        *reinterpret_cast<const std::uintptr_t*>(reader.take(sizeof(std::uintptr_t)));
     const auto index = *reinterpret_cast<const std::uint32_t*>(reader.take(sizeof(std::uint32_t)));
     run_worker(*reinterpret_cast<PoolShared*>(address), index);
   }

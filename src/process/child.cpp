@@ -45,7 +45,7 @@ Registry& registry() {
 }
 
 void forget_inherited_children() noexcept {
-  new (&registry()) Registry;                    // the children of another process
+  new (&registry()) Registry;  // the children of another process
   ending.store(false, std::memory_order_relaxed);
   forget_inherited_server();
 }
@@ -129,7 +129,7 @@ struct Gate : Pipe {
 namespace {
 
 LifePipe& life_pipe() {
-  static auto* pipe = new LifePipe;              // for as long as the process lives
+  static auto* pipe = new LifePipe;  // for as long as the process lives
   return *pipe;
 }
 
@@ -160,7 +160,7 @@ std::shared_ptr<Child> Child::start(const std::string& name, StartMethod method,
     child->generation_ = generation_of(child->slot_);
     if (child->served_) {
       if (order.cpus.empty()) {
-        (void)served_modules();                  // starts it
+        (void)served_modules();  // starts it
         const std::vector<int> cpus = get_affinity();
         if (cpus != server_affinity()) order.cpus = cpus;
       }
@@ -198,7 +198,7 @@ void Child::start_forked(Task& task, const StartOrder& order, int report) {
   warn_of_threads(name_);
   const int life = life_pipe_end();
   Gate gate;
-  flush_streams();                               // else the child would write it once more
+  flush_streams();  // else the child would write it once more
   set_next_fork_slot(slot_, generation_);
   const pid_t pid = fork();
   if (pid == 0) {
@@ -236,9 +236,9 @@ void Child::await_report(int report) {
   const std::string phase = outcome == 2 ? slot.report_phase : "attach";
   const std::string text = outcome == 2 ? slot.report_text : "it ended before it could say why";
   collect();
-  throw SystemError(error, phase,
-                    "cannot start " + name_ + ": " + phase + ": " + text + " (" +
-                        error_name(error) + ")");
+  throw SystemError(
+      error, phase,
+      "cannot start " + name_ + ": " + phase + ": " + text + " (" + error_name(error) + ")");
 }
 
 Child::~Child() = default;

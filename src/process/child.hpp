@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "process/start_order.hpp"
 #include "procession/detail/task.hpp"
 #include "procession/types.hpp"
-#include "process/start_order.hpp"
 #include "system/descriptor.hpp"
 #include "system/process.hpp"
 
@@ -24,9 +24,9 @@ class Child {
  public:
   // Makes the process: it runs `task`. Throws NotShippable, SystemError, OutOfMemory, and then
   // nothing is left of it.
-  static std::shared_ptr<Child> start(const std::string& name, StartMethod method,
-                                      StartOrder order, Task& task);
-  ~Child();                                      // neither waits nor kills
+  static std::shared_ptr<Child> start(const std::string& name, StartMethod method, StartOrder order,
+                                      Task& task);
+  ~Child();  // neither waits nor kills
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   [[nodiscard]] bool daemon() const noexcept { return daemon_; }
@@ -53,14 +53,14 @@ class Child {
   void start_forked(Task& task, const StartOrder& order, int report);
   void start_served(Task& task, const StartOrder& order, bool spawn, int report);
   void undo();
-  void await_report(int report);                 // throws if the start failed
+  void await_report(int report);  // throws if the start failed
 
   mutable std::mutex mutex_;
   std::string name_;
-  unsigned owner_ = 0;                           // fork_epoch() of the process that started it
+  unsigned owner_ = 0;  // fork_epoch() of the process that started it
   pid_t pid_ = 0;
   bool daemon_ = false;
-  bool served_ = false;                          // the fork server is its parent
+  bool served_ = false;  // the fork server is its parent
   std::uint32_t slot_ = 0;
   std::uint32_t generation_ = 0;
   Descriptor pidfd_;
@@ -80,7 +80,7 @@ const std::string& identity() noexcept;
 std::string next_child_name(std::string* identity);
 void set_identity(const std::string& identity);
 
-StartMethod default_start_method() noexcept;     // counts as a use
+StartMethod default_start_method() noexcept;  // counts as a use
 void set_inherited_start_method(StartMethod method) noexcept;
 
 // Runs the body as the target of a child and exits; see API: exit codes, uncaught exceptions,

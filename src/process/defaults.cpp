@@ -19,10 +19,10 @@ namespace detail {
 namespace {
 
 std::mutex mutex;
-std::string own_identity;                        // guarded by mutex
+std::string own_identity;  // guarded by mutex
 std::atomic<unsigned> made{0};
-std::optional<StartMethod> chosen;               // guarded by mutex
-bool used = false;                               // guarded by mutex
+std::optional<StartMethod> chosen;  // guarded by mutex
+bool used = false;                  // guarded by mutex
 
 }  // namespace
 
@@ -52,8 +52,9 @@ void set_inherited_start_method(StartMethod method) noexcept { chosen = method; 
 void set_start_method(StartMethod method, bool force) {
   std::lock_guard guard(detail::mutex);
   if (!force && (detail::chosen || detail::used)) {
-    throw StateError("set_start_method() after the start method was set or used; set it once, "
-                     "first, or pass force = true");
+    throw StateError(
+        "set_start_method() after the start method was set or used; set it once, "
+        "first, or pass force = true");
   }
   detail::chosen = method;
 }
@@ -69,8 +70,8 @@ std::vector<StartMethod> get_all_start_methods() {
 
 std::shared_ptr<spdlog::logger> get_logger() {
   static const std::shared_ptr<spdlog::logger> logger = [] {
-    auto made = std::make_shared<spdlog::logger>(
-        "procession", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto made = std::make_shared<spdlog::logger>("procession",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_level(spdlog::level::warn);
     made->set_pattern("[%n %l] [pid %P] %v");
     made->flush_on(spdlog::level::trace);

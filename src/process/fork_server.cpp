@@ -33,7 +33,7 @@ namespace procession::detail {
 namespace {
 
 struct Server {
-  std::mutex mutex;                              // one request at a time
+  std::mutex mutex;  // one request at a time
   Descriptor channel;
   pid_t pid = 0;
   std::uint32_t slot = 0;
@@ -129,12 +129,12 @@ struct SharedDescriptors {
 };
 
 // One request and its answer; nullopt: the server is gone.
-std::optional<std::pair<ServerReply, Descriptor>> exchange(Server& the, const ServerRequest& request,
+std::optional<std::pair<ServerReply, Descriptor>> exchange(Server& the,
+                                                           const ServerRequest& request,
                                                            std::span<const int> descriptors) {
   ServerReply reply{};
   if (send_message(the.channel.get(), bytes_of(request), descriptors)) {
-    Received got =
-        receive_message(the.channel.get(), std::as_writable_bytes(std::span(&reply, 1)));
+    Received got = receive_message(the.channel.get(), std::as_writable_bytes(std::span(&reply, 1)));
     if (got.bytes == sizeof reply) {
       Descriptor pidfd;
       if (!got.descriptors.empty()) pidfd = std::move(got.descriptors.front());
@@ -147,14 +147,13 @@ std::optional<std::pair<ServerReply, Descriptor>> exchange(Server& the, const Se
 
 }  // namespace
 
-ServedProcess request_process(bool spawn, std::uint32_t slot, std::uint32_t generation,
-                              bool daemon, int report) {
+ServedProcess request_process(bool spawn, std::uint32_t slot, std::uint32_t generation, bool daemon,
+                              int report) {
   Server& the = server();
   std::lock_guard guard(the.mutex);
   const SharedDescriptors shared(report);
-  const ServerRequest request{
-      spawn ? ServerRequest::Kind::Spawn : ServerRequest::Kind::Fork, slot, generation,
-      daemon ? 1U : 0U, shared.mask};
+  const ServerRequest request{spawn ? ServerRequest::Kind::Spawn : ServerRequest::Kind::Fork, slot,
+                              generation, daemon ? 1U : 0U, shared.mask};
   // A server that was killed is replaced, once: it may have been killed long ago.
   for (int attempt = 0; attempt < 2; ++attempt) {
     ensure(the);
@@ -171,8 +170,9 @@ ServedProcess request_process(bool spawn, std::uint32_t slot, std::uint32_t gene
                           (reply.error != 0 ? reply.phase : "receive pidfd") + ": " +
                           std::strerror(error) + " (" + error_name(error) + ")");
   }
-  throw SystemError(ECHILD, "fork server", "the fork server was killed twice while it was asked "
-                                           "to start a process; start it again");
+  throw SystemError(ECHILD, "fork server",
+                    "the fork server was killed twice while it was asked "
+                    "to start a process; start it again");
 }
 
 bool request_reap(std::uint32_t slot, std::uint32_t generation) {

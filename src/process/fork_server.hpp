@@ -31,7 +31,7 @@ struct ServerRequest {
 };
 
 struct ServerReply {
-  std::int32_t error;                            // 0, or errno
+  std::int32_t error;  // 0, or errno
   std::int32_t pid;
   char phase[24];
 };
@@ -43,8 +43,8 @@ struct ServedProcess {
 
 // In the owner. Starts the server at the first call, and again after it was killed.
 // Throws SystemError.
-ServedProcess request_process(bool spawn, std::uint32_t slot, std::uint32_t generation,
-                              bool daemon, int report);
+ServedProcess request_process(bool spawn, std::uint32_t slot, std::uint32_t generation, bool daemon,
+                              int report);
 // Has the server write down what became of a child that has ended. False: the server is gone.
 bool request_reap(std::uint32_t slot, std::uint32_t generation);
 
@@ -56,7 +56,7 @@ std::vector<int> server_affinity();
 
 std::vector<pid_t> server_pids();
 std::vector<int> server_descriptors();
-void forget_inherited_server() noexcept;         // in a forked child
+void forget_inherited_server() noexcept;  // in a forked child
 
 // The server itself.
 [[noreturn]] void serve(int channel, int life);

@@ -159,7 +159,7 @@ void launch_hidden(std::uint32_t slot, std::uint32_t generation, int channel, in
   void* stack = mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) throw_system_error(errno, "map a stack to start the fork server");
-  (void)program_name();                          // read before memory is shared
+  (void)program_name();  // read before memory is shared
   // A handler must not run in the process that shares our memory.
   sigset_t all, before;
   sigfillset(&all);

@@ -12,10 +12,10 @@ namespace procession::detail {
 struct Launch {
   std::uint32_t slot;
   std::uint32_t generation;
-  int channel = -1;                              // the fork server's end, or -1
-  int life = -1;                                 // the read end of the owner's life pipe, or -1
-  int report = -1;                               // where it says how its start went, or -1
-  int output = -1, error = -1, directory = -1;   // what becomes stdout, stderr, the directory
+  int channel = -1;                             // the fork server's end, or -1
+  int life = -1;                                // the read end of the owner's life pipe, or -1
+  int report = -1;                              // where it says how its start went, or -1
+  int output = -1, error = -1, directory = -1;  // what becomes stdout, stderr, the directory
   const std::map<std::string, std::string>* environment = nullptr;
 };
 

@@ -14,8 +14,8 @@ namespace procession::detail {
 bool send_message(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors);
 
 struct Received {
-  std::size_t bytes;                             // 0: the peer is gone
-  std::vector<Descriptor> descriptors;           // close-on-exec
+  std::size_t bytes;                    // 0: the peer is gone
+  std::vector<Descriptor> descriptors;  // close-on-exec
 };
 Received receive_message(int socket, std::span<std::byte> bytes);
 

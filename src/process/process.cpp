@@ -49,7 +49,7 @@ class Process::Impl {
     }
   }
 
-  std::mutex starting;                           // one start at a time
+  std::mutex starting;  // one start at a time
   ProcessOptions options;
   std::string identity;
   std::unique_ptr<detail::Task> task;
@@ -94,8 +94,8 @@ void Process::start() {
     throw StateError("start() on " + the.options.name +
                      ", which was started before; make a new Process for another run");
   }
-  const StartMethod method = the.options.start_method ? *the.options.start_method
-                                                      : detail::default_start_method();
+  const StartMethod method =
+      the.options.start_method ? *the.options.start_method : detail::default_start_method();
   detail::StartOrder order;
   order.identity = the.identity;
   order.daemon = the.options.daemon;
@@ -228,7 +228,7 @@ std::optional<ProcessInfo> parent_process() {
 std::vector<ProcessInfo> active_children() {
   std::vector<ProcessInfo> active;
   for (const auto& child : detail::all_children()) {
-    if (child->pidfd() < 0) continue;            // just being started by another thread
+    if (child->pidfd() < 0) continue;  // just being started by another thread
     if (child->ended()) {
       child->collect();
     } else {

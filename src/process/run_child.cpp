@@ -147,7 +147,7 @@ void run_as_child(bool fresh, const std::function<void()>& body) {
     call_watching_throws([](void* f) { (*static_cast<const std::function<void()>*>(f))(); },
                          const_cast<std::function<void()>*>(&body), site);
   } catch (abi::__forced_unwind&) {
-    throw;                                       // pthread_exit() in the target
+    throw;  // pthread_exit() in the target
   } catch (...) {
     report_uncaught(site);
     status = 1;
@@ -205,16 +205,19 @@ bool diverts() noexcept { return main_diverts.load(std::memory_order_acquire); }
 void require_diversion() {
   if (diverts()) return;
   if (inheritance() != nullptr) {
-    std::fputs("procession: a process that the library executed has reached the program's own "
-               "code: main() is not diverted, or a Process or Pool is started during static "
-               "initialisation; link procession::procession into the executable, or call "
-               "procession::divert_main() first in main()\n", stderr);
+    std::fputs(
+        "procession: a process that the library executed has reached the program's own "
+        "code: main() is not diverted, or a Process or Pool is started during static "
+        "initialisation; link procession::procession into the executable, or call "
+        "procession::divert_main() first in main()\n",
+        stderr);
     std::_Exit(126);
   }
-  throw StateError("a process is started by fork server or spawn before main() can divert it: "
-                   "link procession::procession into the executable (it wraps main), or call "
-                   "procession::divert_main() first in main(), and start processes only after "
-                   "that; StartMethod::Fork works without");
+  throw StateError(
+      "a process is started by fork server or spawn before main() can divert it: "
+      "link procession::procession into the executable (it wraps main), or call "
+      "procession::divert_main() first in main(), and start processes only after "
+      "that; StartMethod::Fork works without");
 }
 
 }  // namespace detail

@@ -39,7 +39,8 @@ void block_signals(int how) {
 
 class ForkServer {
  public:
-  ForkServer(int channel, int life) : channel_(channel), life_(life), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  ForkServer(int channel, int life)
+      : channel_(channel), life_(life), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
     watch(channel_.get(), 0);
   }
   [[noreturn]] void run();
@@ -58,7 +59,7 @@ class ForkServer {
   Descriptor channel_;
   Descriptor life_;
   Descriptor epoll_;
-  std::map<std::uint32_t, Watched> children_;    // by slot
+  std::map<std::uint32_t, Watched> children_;  // by slot
 };
 
 void ForkServer::watch(int fd, std::uint32_t slot) {
@@ -147,7 +148,7 @@ pid_t ForkServer::spawn_one(const ServerRequest& request, std::vector<Descriptor
   }();
   what.environment = &order.environment;
   const pid_t pid = launch(what);
-  pidfd = open_pidfd(pid);                       // not reaped yet: nobody else is its parent
+  pidfd = open_pidfd(pid);  // not reaped yet: nobody else is its parent
   return pid;
 }
 

@@ -15,15 +15,15 @@
 namespace procession::detail {
 
 struct TaskHeader {
-  CodeAddress entry;                             // a TaskEntry
-  std::uint64_t bytes;                           // of the block, this header included
+  CodeAddress entry;    // a TaskEntry
+  std::uint64_t bytes;  // of the block, this header included
 };
 
 struct StartOrder {
-  std::string identity;                          // "1:2": children of it are "1:2:1", ...
+  std::string identity;  // "1:2": children of it are "1:2:1", ...
   bool daemon = false;
-  bool report = false;                           // the parent waits to hear how the start went
-  std::uint8_t default_method = 0;               // StartMethod, for what it starts itself
+  bool report = false;              // the parent waits to hear how the start went
+  std::uint8_t default_method = 0;  // StartMethod, for what it starts itself
   Limits limits;
   std::map<std::string, std::string> environment;
   std::vector<int> cpus;

@@ -79,8 +79,8 @@ class ForeignCategory final : public std::error_category {
 // Only ever grows, by one compare-exchange, so that it is whole in a forked child.
 constinit std::atomic<const ForeignCategory*> foreign_categories{nullptr};
 
-const ForeignCategory& foreign_category(const std::string& name, int value, const std::string& message,
-                                        int condition) {
+const ForeignCategory& foreign_category(const std::string& name, int value,
+                                        const std::string& message, int condition) {
   const ForeignCategory* head = foreign_categories.load(std::memory_order_acquire);
   std::unique_ptr<ForeignCategory> made;
   for (;;) {

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "memory/family.hpp"
-#include "memory/sweep.hpp"
 #include "memory/robust_mutex.hpp"
 #include "memory/roots.hpp"
+#include "memory/sweep.hpp"
 #include "procession/detail/memory.hpp"
 
 namespace procession::detail {

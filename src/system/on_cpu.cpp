@@ -14,7 +14,7 @@ std::optional<bool> on_cpu(pid_t thread) noexcept {
   attributes.size = sizeof attributes;
   attributes.type = PERF_TYPE_SOFTWARE;
   attributes.config = PERF_COUNT_SW_DUMMY;
-  attributes.exclude_kernel = 1;                 // permitted for one's own processes
+  attributes.exclude_kernel = 1;  // permitted for one's own processes
   attributes.exclude_hv = 1;
   attributes.read_format = PERF_FORMAT_TOTAL_TIME_RUNNING;
   const auto event = static_cast<int>(

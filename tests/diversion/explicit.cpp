@@ -9,7 +9,8 @@ namespace mp = procession;
 int main() {
   mp::divert_main();
   for (const auto method : mp::get_all_start_methods()) {
-    mp::Process process({.start_method = method}, [](int n) { std::exit(n); }, 9);
+    mp::Process process(
+        {.start_method = method}, [](int n) { std::exit(n); }, 9);
     process.start();
     process.join();
     if (process.exitcode() != 9) return 1;

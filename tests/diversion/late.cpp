@@ -16,7 +16,7 @@ int main() {
   const char* marked = std::getenv("LATE_CHILD");
   if (marked == nullptr) {
     setenv("LATE_CHILD", "1", 1);
-    mp::divert_main();                           // the root alone
+    mp::divert_main();  // the root alone
   }
   mp::Process process([] {});
   try {

@@ -50,11 +50,13 @@ class AllocatorFaults : public FamilyFaults {
 };
 
 TEST_F(AllocatorFaults, ABlockFromAFreshSlab) {
-  run("small, fresh slab", small, [] {}, [] { (void)allocate(small); });
+  run(
+      "small, fresh slab", small, [] {}, [] { (void)allocate(small); });
 }
 
 TEST_F(AllocatorFaults, ABlockFromASlabWithFreeBlocks) {
-  run("small, slab with free blocks", small, [] { (void)allocate(small); },
+  run(
+      "small, slab with free blocks", small, [] { (void)allocate(small); },
       [] { (void)allocate(small); });
 }
 
@@ -67,11 +69,13 @@ TEST_F(AllocatorFaults, ABlockFromTheNextWordOfASlab) {
 }
 
 TEST_F(AllocatorFaults, ABlockFromThoseThatAreKept) {
-  run("small, kept", small, [] { deallocate(allocate(small)); }, [] { (void)allocate(small); });
+  run(
+      "small, kept", small, [] { deallocate(allocate(small)); }, [] { (void)allocate(small); });
 }
 
 TEST_F(AllocatorFaults, ALargeBlock) {
-  run("large", large, [] {}, [] { (void)allocate(large); });
+  run(
+      "large", large, [] {}, [] { (void)allocate(large); });
 }
 
 TEST_F(AllocatorFaults, ALargeBlockFromFreeRunsThatAreMerged) {
@@ -88,7 +92,8 @@ TEST_F(AllocatorFaults, ALargeBlockFromFreeRunsThatAreMerged) {
 
 TEST_F(AllocatorFaults, GivingBackASmallBlock) {
   static void* block;
-  run("give back, kept", small, [] { block = allocate(small); }, [] { deallocate(block); });
+  run(
+      "give back, kept", small, [] { block = allocate(small); }, [] { deallocate(block); });
 }
 
 TEST_F(AllocatorFaults, GivingBackASmallBlockWhenEnoughAreKept) {
@@ -104,7 +109,8 @@ TEST_F(AllocatorFaults, GivingBackASmallBlockWhenEnoughAreKept) {
 
 TEST_F(AllocatorFaults, GivingBackALargeBlock) {
   static void* block;
-  run("give back, large", large, [] { block = allocate(large); }, [] { deallocate(block); });
+  run(
+      "give back, large", large, [] { block = allocate(large); }, [] { deallocate(block); });
 }
 
 // Where much is free but touched, the machine gets the memory back while the run is still ours.

@@ -42,7 +42,7 @@ class PoolOwnerFaults : public FamilyFaults {
   void SetUp() override {
     FamilyFaults::SetUp();
     if (IsSkipped()) return;
-    BarePool warm;                               // what a process makes once
+    BarePool warm;  // what a process makes once
   }
 
   void tidy() {
@@ -84,24 +84,26 @@ class PoolOwnerFaults : public FamilyFaults {
 };
 
 TEST_F(PoolOwnerFaults, Submitting) {
-  owner_case("submit", 1, [&] { wides_.reserve(2); },
-             [&] { wides_.push_back(pool_->view().apply_async(run_flat, 0)); });
+  owner_case(
+      "submit", 1, [&] { wides_.reserve(2); },
+      [&] { wides_.push_back(pool_->view().apply_async(run_flat, 0)); });
 }
 
 // What becomes of its items is in a block of its own.
 TEST_F(PoolOwnerFaults, SubmittingAMap) {
   const std::vector<int> items(80, 1);
-  owner_case("submit, map", 11, [&] { strings_.reset(); },
-             [&] { strings_.emplace(pool_->view().map_async(run_boxed, items)); });
+  owner_case(
+      "submit, map", 11, [&] { strings_.reset(); },
+      [&] { strings_.emplace(pool_->view().map_async(run_boxed, items)); });
 }
 
 // All of it is in large blocks. Copying the items takes tens of thousands of steps, none of which
 // anybody can see.
 TEST_F(PoolOwnerFaults, SubmittingALargeMap) {
   const std::vector<Wide> items(600);
-  owner_case("submit, large map", 1'000'000, [] {}, [&] {
-    (void)new auto(pool_->view().map_async([](Wide wide) { return wide; }, items));
-  });
+  owner_case(
+      "submit, large map", 1'000'000, [] {},
+      [&] { (void)new auto(pool_->view().map_async([](Wide wide) { return wide; }, items)); });
 }
 
 TEST_F(PoolOwnerFaults, SubmittingWhenTheRingMustGrow) {
@@ -118,7 +120,7 @@ TEST_F(PoolOwnerFaults, LettingResultsGo) {
     strings_.emplace(pool_->view().map_async(run_boxed, three, 1));
     pool_->core().close();
     run_and_end([&] { work(pool_->shared(), 0); });
-    sweep_dead_processes();                      // the results are in slabs that nobody owns
+    sweep_dead_processes();  // the results are in slabs that nobody owns
   };
   owner_case("drop results", 7, have_results, [&] { strings_.reset(); });
 }
@@ -183,7 +185,7 @@ TEST_F(PoolOwnerFaults, TheOwnerDiesRightAfterItsWorker) {
     plan.operation = [&] { work(*shared->load(), 0); };
     plan.survivors = [&](const Trial& trial) {
       if (worker_first) sweep_dead_processes();
-      owner.reset();                             // killed and reaped
+      owner.reset();  // killed and reaped
       scribble();
       bury_the_dead();
       expect_sound(trial);
@@ -205,11 +207,11 @@ TEST_F(PoolOwnerFaults, SweepingADeadOwner) {
     before_ = Contents::look();
     run_and_end([&] {
       pool_.emplace();
-      std::vector<int> items(100, 3);            // more than fit the batch's own block
+      std::vector<int> items(100, 3);  // more than fit the batch's own block
       strings_.emplace(pool_->view().map_async(run_boxed, items, 10));
       pool_->core().close();
       run_and_end([&] { work(pool_->shared(), 0); });
-      sweep_dead_processes();                    // the results are in slabs that nobody owns
+      sweep_dead_processes();  // the results are in slabs that nobody owns
     });
   };
   plan.operation = [] { sweep_dead_processes(); };

@@ -1,4 +1,5 @@
-// Tasks of the pool's cases: what they give, whether it is whole, and how often each item was begun.
+// Tasks of the pool's cases: what they give, whether it is whole, and how often each item was
+// begun.
 #pragma once
 
 #include <array>

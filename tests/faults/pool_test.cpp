@@ -73,12 +73,12 @@ class PoolFaults : public FamilyFaults {
   void SetUp() override {
     FamilyFaults::SetUp();
     if (IsSkipped()) return;
-    BarePool warm;                               // what is made once: the table of modules
+    BarePool warm;  // what is made once: the table of modules
   }
 
   void tidy() {
     bury_the_dead();
-    return_kept_blocks();                        // the pool frees as every program does
+    return_kept_blocks();  // the pool frees as every program does
     tidy_heap();
   }
 
@@ -113,7 +113,7 @@ class PoolFaults : public FamilyFaults {
     plan.survivors = [&](const Trial& trial) {
       sweep_dead_processes();
       pool->worker_died(trial.pid);
-      work(pool->shared(), 0);                   // another worker takes what is left
+      work(pool->shared(), 0);  // another worker takes what is left
       trial.expect(trial.waiter() == 0, "who waits for the call is woken");
       bury_the_dead();
       trial.expect(result->ready(), "the call is done: no item is lost");
@@ -293,7 +293,7 @@ TEST_F(PoolFaults, AWorkerIsReplaced) {
     expect_sound(trial);
     expect_same(trial, before);
   };
-  begin_pool();                                  // what a process makes once
+  begin_pool();  // what a process makes once
   pool->kill_worker();
   end_pool();
   kill_everywhere(plan, 37);

@@ -41,7 +41,7 @@ BarePool::BarePool(int retries, std::size_t workers) {
   options.retries = retries;
   options.spin = std::chrono::nanoseconds(0);
   core_ = std::make_shared<Core>(std::move(options), nullptr);
-  loaded_of(*core_) = loaded_modules();          // its workers are forks of this process
+  loaded_of(*core_) = loaded_modules();  // its workers are forks of this process
 }
 
 PoolShared& BarePool::shared() { return *shared_of(*core_); }

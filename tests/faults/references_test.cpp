@@ -95,29 +95,35 @@ class ReferenceFaults : public FamilyFaults {
 };
 
 TEST_F(ReferenceFaults, CreatingTheFirstObjectOfAProcess) {
-  run("create, first", [] {}, [] { (void)new_object(); });
+  run(
+      "create, first", [] {}, [] { (void)new_object(); });
 }
 
 TEST_F(ReferenceFaults, CreatingAFurtherObject) {
-  run("create, further", [] { release(new_object()); }, [] { (void)new_object(); });
+  run(
+      "create, further", [] { release(new_object()); }, [] { (void)new_object(); });
 }
 
 TEST_F(ReferenceFaults, TheFirstHandleOfAProcess) {
-  run("retain, first", [] {}, [&] { retain(carried_.object); });
+  run(
+      "retain, first", [] {}, [&] { retain(carried_.object); });
 }
 
 TEST_F(ReferenceFaults, AFurtherHandleOfAProcess) {
-  run("retain, further", [&] { retain(carried_.object); }, [&] { retain(carried_.object); });
+  run(
+      "retain, further", [&] { retain(carried_.object); }, [&] { retain(carried_.object); });
 }
 
 TEST_F(ReferenceFaults, TheLastHandleOfAProcess) {
-  run("release, last of the process", [&] { retain(carried_.object); },
+  run(
+      "release, last of the process", [&] { retain(carried_.object); },
       [&] { release(carried_.object); });
 }
 
 TEST_F(ReferenceFaults, TheLastHandleOfAll) {
   static Object* own;
-  run("release, last of all", [] { own = new_object(); }, [] { release(own); });
+  run(
+      "release, last of all", [] { own = new_object(); }, [] { release(own); });
 }
 
 // The object's block lies in a slab of the survivor.
@@ -136,13 +142,15 @@ TEST_F(ReferenceFaults, LettingABlockCarryAHandle) {
     block = allocate(block_bytes);
   };
   run("carry, first of a block", prepare, [&] { carry_reference(block, carried_.object); });
-  run("carry, second of a block",
+  run(
+      "carry, second of a block",
       [&] {
         prepare();
         carry_reference(block, carried_.object);
       },
       [&] { carry_reference(block, carried_.object); });
-  run("carry, seventh of a block",
+  run(
+      "carry, seventh of a block",
       [&] {
         prepare();
         for (int i = 0; i < 6; ++i) carry_reference(block, carried_.object);
@@ -166,7 +174,8 @@ TEST_F(ReferenceFaults, FreeingABlockThatCarriesHandles) {
 
 // It was given to the child; with it goes the object.
 TEST_F(ReferenceFaults, FreeingTheOnlyBlockThatCarriesAHandle) {
-  run("free the only block that carries it", [] {}, [&] { deallocate(carried_.block); });
+  run(
+      "free the only block that carries it", [] {}, [&] { deallocate(carried_.block); });
 }
 
 // --- fork ----------------------------------------------------------------------------------

@@ -73,8 +73,8 @@ TEST(PoolStatsOf, DeathsAndRestartsAreCounted) {
   const auto stats = pool.stats();
   EXPECT_EQ(stats.failed, 3u);
   EXPECT_EQ(stats.done, 1u);
-  ASSERT_EQ(stats.workers.size(), 1u);
-  EXPECT_EQ(stats.workers[0].restarts, 3u);
+  // Counted by who starts the replacement, which may be at work before that.
+  EXPECT_TRUE(eventually([&] { return pool.stats().workers.at(0).restarts == 3; }));
 }
 
 TEST(PoolStatsOf, BusyAndIdleTimeAreWhatTheyWere) {

@@ -44,33 +44,33 @@ struct Batch {
   static constexpr std::uint32_t finished = 1;
   static constexpr std::uint32_t running(std::uint32_t worker) { return worker + 2; }
 
-  CodeAddress entry;                             // a ChunkEntry
-  std::uint64_t bytes;                           // of the block
-  std::uint64_t payload;                         // offset of the callable
-  std::uint64_t items_at;                        // offset of the first item, or of the offsets
+  CodeAddress entry;       // a ChunkEntry
+  std::uint64_t bytes;     // of the block
+  std::uint64_t payload;   // offset of the callable
+  std::uint64_t items_at;  // offset of the first item, or of the offsets
   std::uint32_t items;
   std::uint32_t chunk_items;
   std::uint32_t chunks;
-  std::uint32_t item_stride;                     // 0: items_at is a table of offsets
+  std::uint32_t item_stride;  // 0: items_at is a table of offsets
   std::uint32_t result_stride;
   ResultKind result_kind;
-  std::uint8_t stop_on_error;                    // map: the first failure drops what is not begun
-  std::uint8_t stamped;                          // imap_unordered wants the order of completion
-  std::uint8_t timed;                            // the pool wants to know when items begin
-  std::atomic<std::uint32_t>* states;            // one for each chunk
-  std::atomic<std::uint8_t>* statuses;           // one for each item
+  std::uint8_t stop_on_error;           // map: the first failure drops what is not begun
+  std::uint8_t stamped;                 // imap_unordered wants the order of completion
+  std::uint8_t timed;                   // the pool wants to know when items begin
+  std::atomic<std::uint32_t>* states;   // one for each chunk
+  std::atomic<std::uint8_t>* statuses;  // one for each item
   std::byte* results;
-  void* control;                                 // block of the three, or nullptr: they follow
-  void* owner;                                   // BatchState, an address of the pool's process
-  std::uint64_t cell;                            // its last place in the ring
+  void* control;       // block of the three, or nullptr: they follow
+  void* owner;         // BatchState, an address of the pool's process
+  std::uint64_t cell;  // its last place in the ring
 
-  alignas(64) std::atomic<std::uint64_t> next;   // below: first chunk that may be pending; above:
-                                                 // how often the pool has lowered it
-  std::atomic<std::uint32_t> dropped;            // nothing more is begun
-  std::atomic<std::uint32_t> done;               // chunks
-  std::atomic<std::uint32_t> eager;              // wake for every chunk
+  alignas(64) std::atomic<std::uint64_t> next;  // below: first chunk that may be pending; above:
+                                                // how often the pool has lowered it
+  std::atomic<std::uint32_t> dropped;           // nothing more is begun
+  std::atomic<std::uint32_t> done;              // chunks
+  std::atomic<std::uint32_t> eager;             // wake for every chunk
   std::atomic<std::uint32_t> waiters;
-  std::atomic<std::uint32_t> event;              // futex of who waits for the batch
+  std::atomic<std::uint32_t> event;  // futex of who waits for the batch
   std::atomic<std::uint64_t> stamp;
 };
 
@@ -97,9 +97,8 @@ struct ResultOf<void> {
   static constexpr std::uint32_t stride = 8;
 };
 template <class R>
-  requires(bytes_kind<R> == BytesKind::Plain && alignof(R) <= 16 && sizeof(R) <= 256 &&
-           std::is_trivially_copyable_v<R>)
-struct ResultOf<R> {
+requires(bytes_kind<R> == BytesKind::Plain && alignof(R) <= 16 && sizeof(R) <= 256 &&
+         std::is_trivially_copyable_v<R>) struct ResultOf<R> {
   static constexpr ResultKind kind = ResultKind::Flat;
   static constexpr std::uint32_t stride =
       alignof(R) == 16 ? (sizeof(R) + 15) / 16 * 16 : (sizeof(R) + 7) / 8 * 8;
@@ -135,14 +134,14 @@ class ChunkRun {
  private:
   Batch& batch_;
   std::uint32_t begin_, end_;
-  void* worker_;                                 // WorkerSlot
+  void* worker_;  // WorkerSlot
 };
 
 using ChunkEntry = void (*)(ChunkRun&);
 
 // A batch about to be submitted.
 struct BatchPlan {
-  const void* entry;                             // a ChunkEntry
+  const void* entry;  // a ChunkEntry
   std::uint32_t items = 1;
   std::uint32_t chunk_items = 1;
   std::uint32_t item_stride = 0;

@@ -13,8 +13,8 @@
 namespace procession::detail {
 
 template <class T>
-inline constexpr bool flat_item =
-    bytes_kind<T> == BytesKind::Plain && alignof(T) <= 16 && std::is_trivially_copyable_v<T>;
+inline constexpr bool flat_item = bytes_kind<T> == BytesKind::Plain &&
+                                  alignof(T) <= 16 && std::is_trivially_copyable_v<T>;
 
 // REQUIRES: R is not a reference. Writes what the call returned where the caller reads it.
 template <class R>
@@ -42,8 +42,9 @@ void call_and_give(ChunkRun& run, std::uint32_t item, F& f, Tuple& arguments) {
 template <class F, class... Args>
 struct ApplyEntry {
   static void enter(ChunkRun& run) {
-    run.each([](void* context, std::uint32_t item) { once(*static_cast<ChunkRun*>(context), item); },
-             &run);
+    run.each(
+        [](void* context, std::uint32_t item) { once(*static_cast<ChunkRun*>(context), item); },
+        &run);
   }
   static void once(ChunkRun& run, std::uint32_t item) {
     Reader reader = run.callable();

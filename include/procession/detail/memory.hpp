@@ -61,7 +61,7 @@ struct Object {
   ObjectKind kind;
   std::uint16_t reserved;
   std::uint64_t references;
-  char name[32];          // for diagnostics; truncated, always terminated
+  char name[32];  // for diagnostics; truncated, always terminated
 };
 
 // A new object of `bytes` (header included), with one reference held by this process. The bytes

@@ -30,23 +30,23 @@ struct PoolStats {
 };
 
 struct PoolOptions {
-  std::size_t processes = 0;                     // 0: usable_cpu_count()
-  std::size_t max_tasks_per_child = 0;           // calls; 0: no limit
+  std::size_t processes = 0;            // 0: usable_cpu_count()
+  std::size_t max_tasks_per_child = 0;  // calls; 0: no limit
   std::optional<StartMethod> start_method{};
-  std::chrono::nanoseconds task_timeout{0};      // 0: none. Past it the worker is killed
-  int retries = 0;                               // of a task whose worker died
-  std::size_t memory_limit = 0;                  // bytes per worker; 0: none
-  std::size_t max_pending = 0;                   // calls; 0: no bound; else submitting blocks
-  bool pin_cpus = false;                         // worker i on the i-th CPU allowed
-  std::chrono::nanoseconds spin{20'000};         // before a waiter sleeps
+  std::chrono::nanoseconds task_timeout{0};  // 0: none. Past it the worker is killed
+  int retries = 0;                           // of a task whose worker died
+  std::size_t memory_limit = 0;              // bytes per worker; 0: none
+  std::size_t max_pending = 0;               // calls; 0: no bound; else submitting blocks
+  bool pin_cpus = false;                     // worker i on the i-th CPU allowed
+  std::chrono::nanoseconds spin{20'000};     // before a waiter sleeps
   std::string name{};
   Limits limits{};
-  bool progress = false;                         // a bar on stderr, when that is a terminal
+  bool progress = false;  // a bar on stderr, when that is a terminal
 };
 
 struct TaskOptions {
-  std::chrono::nanoseconds timeout{0};           // 0: the pool's
-  int retries = -1;                              // -1: the pool's
+  std::chrono::nanoseconds timeout{0};  // 0: the pool's
+  int retries = -1;                     // -1: the pool's
   int priority = 0;
   std::string name{};
 };
@@ -65,7 +65,7 @@ class BatchState {
   // False: not ready at the deadline.
   virtual bool wait(Deadline deadline) = 0;
   virtual bool cancel() = 0;
-  virtual void drop_pending() = 0;               // what has not begun never will
+  virtual void drop_pending() = 0;  // what has not begun never will
   [[nodiscard]] virtual std::uint64_t stamp() const = 0;
   [[nodiscard]] virtual std::uint32_t items() const = 0;
   // REQUIRES: ready().

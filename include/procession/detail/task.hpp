@@ -24,8 +24,8 @@ using TaskEntry = void (*)(Reader&);
 class Task {
  public:
   virtual ~Task() = default;
-  virtual void run() = 0;                        // once; consumes the arguments
-  virtual void write(Writer&) const = 0;         // throws NotShippable
+  virtual void run() = 0;                 // once; consumes the arguments
+  virtual void write(Writer&) const = 0;  // throws NotShippable
   [[nodiscard]] virtual TaskEntry entry() const noexcept = 0;
 };
 
