@@ -67,6 +67,7 @@ bool CallState::cancel() { return core_->cancel(*this); }
 
 std::uint32_t CallState::first_failure() const {
   // A dropped item is the consequence of another's failure, which is the one to tell of.
+  if (cancelled_.load(std::memory_order_acquire)) return 0;
   std::uint32_t first = batch_->items;
   for (std::uint32_t item = 0; item < batch_->items; ++item) {
     const ItemStatus status = status_of(*batch_, item);
@@ -78,11 +79,13 @@ std::uint32_t CallState::first_failure() const {
 }
 
 bool CallState::has_value(std::uint32_t item) const {
-  return status_of(*batch_, item) == ItemStatus::Value;
+  return !cancelled_.load(std::memory_order_acquire) &&
+         status_of(*batch_, item) == ItemStatus::Value;
 }
 
 void CallState::throw_failure(std::uint32_t item) const {
-  const ItemStatus status = status_of(*batch_, item);
+  const bool cancelled = cancelled_.load(std::memory_order_acquire);
+  const ItemStatus status = cancelled ? ItemStatus::Dropped : status_of(*batch_, item);
   if (status == ItemStatus::Error) {
     if (void* error = box(*batch_, item).load(std::memory_order_acquire)) {
       Reader reader(static_cast<std::byte*>(error), block_size(error));
@@ -92,12 +95,12 @@ void CallState::throw_failure(std::uint32_t item) const {
         "the task threw an exception, and the family memory had no room to send it; "
         "raise its limit, or free handles and results");
   }
-  if (const auto loss = losses_.find(item); loss != losses_.end()) {
+  if (const auto loss = losses_.find(item); !cancelled && loss != losses_.end()) {
     const Death& death = loss->second.death;
     throw WorkerDied(death.pid, death.exitcode, death.reason, loss->second.attempts,
                      name_.empty() ? std::string() : "task " + name_);
   }
-  if (refusal_ != nullptr) std::rethrow_exception(refusal_);
+  if (!cancelled && refusal_ != nullptr) std::rethrow_exception(refusal_);
   throw TaskCancelled(
       "the task was cancelled before it had a result; submit it again if you "
       "still want it");

@@ -222,6 +222,7 @@ bool Core::cancel(CallState& call) {
   std::lock_guard guard(mutex_);
   if (call.ready()) return false;
   Batch& batch = call.batch();
+  call.cancelled_.store(true, std::memory_order_release);
   batch.dropped.store(1, std::memory_order_seq_cst);
   batch.eager.store(1, std::memory_order_release);
   ++cancelled_;
