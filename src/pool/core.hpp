@@ -69,7 +69,7 @@ class CallState final : public BatchState {
   std::mutex mutex_;                      // cursor_
   std::uint32_t cursor_ = 0;              // chunks below it are done
   std::map<std::uint32_t, Loss> losses_;  // guarded by Core::mutex_ until ready
-  std::atomic<bool> cancelled_{false};  // cancel() said so: whatever there is, is not given
+  std::atomic<bool> cancelled_{false};    // cancel() said so: whatever there is, is not given
   std::exception_ptr refusal_;            // the pool ended before the batch did
 };
 
