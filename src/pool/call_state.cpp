@@ -40,6 +40,18 @@ bool CallState::ready() {
   return true;
 }
 
+// Under the lock, so that whoever finds the call ready finds the reason too.
+bool CallState::refuse(const std::exception_ptr& why) {
+  std::lock_guard guard(mutex_);
+  bool refused = false;
+  for (std::uint32_t chunk = cursor_; chunk < batch_->chunks; ++chunk) {
+    std::uint32_t expected = Batch::pending;
+    refused |= batch_->states[chunk].compare_exchange_strong(expected, Batch::finished);
+  }
+  if (refused) refusal_ = why;
+  return refused;
+}
+
 bool CallState::wait(Deadline deadline) {
   core_->require_own_process("get()");
   if (spin_until(core_->spin(), [this] { return ready(); })) return true;
@@ -100,7 +112,10 @@ void CallState::throw_failure(std::uint32_t item) const {
     throw WorkerDied(death.pid, death.exitcode, death.reason, loss->second.attempts,
                      name_.empty() ? std::string() : "task " + name_);
   }
-  if (!cancelled && refusal_ != nullptr) std::rethrow_exception(refusal_);
+  std::unique_lock lock(mutex_);
+  const std::exception_ptr refusal = refusal_;
+  lock.unlock();
+  if (!cancelled && refusal != nullptr) std::rethrow_exception(refusal);
   throw TaskCancelled(
       "the task was cancelled before it had a result; submit it again if you "
       "still want it");
@@ -118,12 +133,15 @@ Reader CallState::boxed(std::uint32_t item) const {
 void free_boxes(Batch& batch) noexcept {
   for (std::uint32_t item = 0; item < batch.items; ++item) {
     const ItemStatus status = status_of(batch, item);
+    // A boxed result is there before its status says so; its worker may have died in between.
     const bool boxed = status == ItemStatus::Error || status == ItemStatus::Failing ||
                        batch.result_kind == ResultKind::Boxed;
-    if (!boxed || status == ItemStatus::None) continue;
-    if (void* block = box(batch, item).load(std::memory_order_acquire)) {
-      box(batch, item).store(nullptr, std::memory_order_relaxed);
-      deallocate(block);
+    if (!boxed) continue;
+    auto& home = box(batch, item);
+    if (void* block = home.load(std::memory_order_acquire)) {
+      // Cleared afterwards: what nobody names, in a slab that nobody owns, is found by no sweep.
+      deallocate_if_home(block, home);
+      home.store(nullptr, std::memory_order_release);
     }
   }
 }

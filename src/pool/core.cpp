@@ -352,10 +352,7 @@ void Core::terminate() {
   for (Worker& worker : workers_) {
     if (worker.child) worker.child->signal(SIGKILL);
   }
-  if (all_gone()) {
-    refuse_rest(std::make_exception_ptr(
-        PoolClosed("the pool was terminated before the call was run; make a new pool")));
-  }
+  if (all_gone()) refuse_rest(was_terminated());
 }
 
 bool Core::all_gone() const {

@@ -19,6 +19,9 @@ namespace procession::detail {
 
 class Core;
 
+// What the calls of a terminated pool end with.
+std::exception_ptr was_terminated();
+
 // How a worker died that had a call.
 struct Death {
   pid_t pid;
@@ -51,6 +54,10 @@ class CallState final : public BatchState {
   const std::byte* flat(std::uint32_t item) const override;
   Reader boxed(std::uint32_t item) const override;
 
+  // Ends every chunk that nobody has begun; who asks hears `why`. REQUIRES: Core::mutex_.
+  // True: there was one.
+  bool refuse(const std::exception_ptr& why);
+
   Batch& batch() { return *batch_; }
   [[nodiscard]] std::chrono::nanoseconds timeout() const { return timeout_; }
 
@@ -66,7 +73,7 @@ class CallState final : public BatchState {
   int retries_;
   std::chrono::nanoseconds timeout_;
   std::string name_;
-  std::mutex mutex_;                      // cursor_
+  mutable std::mutex mutex_;              // cursor_, refusal_
   std::uint32_t cursor_ = 0;              // chunks below it are done
   std::map<std::uint32_t, Loss> losses_;  // guarded by Core::mutex_ until ready
   std::atomic<bool> cancelled_{false};    // cancel() said so: whatever there is, is not given

@@ -16,6 +16,11 @@ constexpr std::size_t most_early_deaths = 5;
 
 }  // namespace
 
+std::exception_ptr was_terminated() {
+  return std::make_exception_ptr(
+      PoolClosed("the pool was terminated before the call was done; make a new pool"));
+}
+
 // Runs on the supervisor's thread; the only one that replaces workers.
 void Core::on_death(std::uint32_t index) {
   std::shared_ptr<Child> child;
@@ -72,10 +77,7 @@ void Core::on_death(std::uint32_t index) {
       ++worker.restarts;
     }
     if (broken_ != nullptr) refuse_rest(broken_);
-    if (terminated_ && all_gone()) {
-      refuse_rest(std::make_exception_ptr(
-          PoolClosed("the pool was terminated before the call was run; make a new pool")));
-    }
+    if (terminated_ && all_gone()) refuse_rest(was_terminated());
     wake_workers(*shared_, INT32_MAX);  // it may have been woken for what it did not take
   }
   if (replace) replace_worker(index);
@@ -105,11 +107,23 @@ void Core::resolve(std::uint32_t index, const Death& death) {
   const std::uint32_t chunk = slot.chunk.load(std::memory_order_acquire);
   if (chunk >= batch->chunks ||
       batch->states[chunk].load(std::memory_order_acquire) != Batch::running(index)) {
-    return;  // it had only looked, or was done
+    // It had only looked, or was done; then it may have died before it counted the chunk, or
+    // before it woke anybody.
+    batch->eager.store(1, std::memory_order_release);
+    announce(*shared_, *batch, true);
+    return;
   }
   auto& call = *static_cast<CallState*>(batch->owner);
   const Worker& worker = workers_[index];
   const std::uint32_t item = slot.item.load(std::memory_order_acquire);
+  batch->eager.store(1, std::memory_order_release);  // its count of chunks may be wrong
+  if (terminated_) {
+    call.losses_.erase(item);  // the last of its attempts was not the item's fault
+    batch->states[chunk].store(Batch::pending, std::memory_order_seq_cst);
+    call.refuse(was_terminated());
+    announce(*shared_, *batch, true);
+    return;
+  }
   bool again = true;
   if (item != no_item && item < batch->items) {
     Death told = death;
@@ -127,8 +141,7 @@ void Core::resolve(std::uint32_t index, const Death& death) {
   for (std::uint32_t i = begin; i < end; ++i) {
     left = left || batch->statuses[i].load() == static_cast<std::uint8_t>(ItemStatus::None);
   }
-  batch->eager.store(1, std::memory_order_release);  // its count of chunks may be wrong
-  if (left && (again || begin + 1 < end) && batch->dropped.load() == 0 && !terminated_) {
+  if (left && (again || begin + 1 < end) && batch->dropped.load() == 0) {
     put_back(*batch, chunk);
   } else {
     batch->states[chunk].store(Batch::finished, std::memory_order_seq_cst);
@@ -146,23 +159,22 @@ bool Core::resolve_item(CallState& call, std::uint32_t item, const Death& death)
   if (batch.result_kind == ResultKind::Boxed || now == ItemStatus::Failing) {
     auto& home = *reinterpret_cast<std::atomic<void*>*>(batch.results +
                                                         std::size_t{item} * batch.result_stride);
-    if (void* block = home.exchange(nullptr)) deallocate(block);
+    if (void* block = home.load(std::memory_order_acquire)) {
+      deallocate_if_home(block, home);  // first, as in free_boxes()
+      home.store(nullptr, std::memory_order_release);
+    }
   }
   auto& loss = call.losses_[item];
   loss.death = death;
   ++loss.attempts;
   const bool wanted = death.reason != DeathReason::Cancelled;
-  if (wanted && loss.attempts <= call.retries_ && !terminated_) {
+  if (wanted && loss.attempts <= call.retries_) {
     ++retried_;
     status.store(static_cast<std::uint8_t>(ItemStatus::None), std::memory_order_release);
     return true;
   }
-  if (!wanted || terminated_) {
+  if (!wanted) {
     call.losses_.erase(item);
-    if (terminated_) {
-      call.refusal_ = std::make_exception_ptr(
-          PoolClosed("the pool was terminated while the call ran; make a new pool"));
-    }
     status.store(static_cast<std::uint8_t>(ItemStatus::Dropped), std::memory_order_release);
   } else {
     ++lost_;
@@ -190,14 +202,7 @@ void Core::refuse_rest(const std::exception_ptr& why) {
   for (std::uint64_t at = shared_->head.load(); at < tail; ++at) {
     Batch& batch = *ring->cells[at & ring->mask].load();
     auto& call = *static_cast<CallState*>(batch.owner);
-    bool refused = false;
-    for (std::uint32_t chunk = 0; chunk < batch.chunks; ++chunk) {
-      std::uint32_t expected = Batch::pending;
-      refused |= batch.states[chunk].compare_exchange_strong(expected, Batch::finished);
-    }
-    if (!refused) continue;
-    call.refusal_ = why;
-    announce(*shared_, batch, true);
+    if (call.refuse(why)) announce(*shared_, batch, true);
   }
   std::uint64_t head = shared_->head.load();
   while (head < tail && !shared_->head.compare_exchange_weak(head, tail)) {

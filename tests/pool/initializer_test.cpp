@@ -69,11 +69,10 @@ TEST(PoolInitializer, ThatThrowsIsReportedByTheFirstCallAndNotRunForEver) {
     ADD_FAILURE() << "a call hangs";
   } catch (const std::exception&) {
   }
-  const int then = runs.load();
-  EXPECT_LE(then, 2);
-  // Other pools come and go meanwhile; nothing of this one is started again.
+  // Other pools come and go meanwhile; nothing of this one is started again. (The second worker
+  // may have begun only now.)
   for (int i = 0; i < 10; ++i) EXPECT_EQ(Pool(1).apply(square, i), i * i);
-  EXPECT_EQ(runs.load(), then);
+  EXPECT_LE(runs.load(), 2);
 }
 
 TEST(PoolInitializer, ThatThrowsSaysWhere) {
