@@ -24,7 +24,6 @@ using namespace detail;
 
 namespace {
 
-constexpr const char* stride_variable = "PROCESSION_FAULT_STRIDE";
 constexpr std::size_t more_than_kept = 65;  // blocks of a size
 constexpr std::size_t most_small = 32 << 10;
 
@@ -57,10 +56,8 @@ void FamilyFaults::SetUp() {
 }
 
 FaultReport kill_everywhere(FaultPlan& plan, std::size_t stride) {
-  const bool chosen = std::getenv(stride_variable) != nullptr;
-  if (!chosen && stride > 1) ::setenv(stride_variable, std::to_string(stride).c_str(), 1);
+  plan.stride = stride;
   FaultReport report = kill_at_every_instruction(plan);
-  if (!chosen) ::unsetenv(stride_variable);
   std::cout << report;
   EXPECT_TRUE(report.ok()) << report;
   EXPECT_GT(report.last_step, 0u);

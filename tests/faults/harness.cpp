@@ -52,10 +52,16 @@ class Campaign {
   int early_ends_ = 0;  // in a row
 };
 
+std::size_t stride_of(const FaultPlan& plan) {
+  const std::size_t own = std::max<std::size_t>(1, plan.stride);
+  const auto asked = number_from_environment("PROCESSION_FAULT_STRIDE");
+  if (!asked) return own;
+  return *asked <= 1 ? 1 : std::max(*asked, own);
+}
+
 Campaign::Campaign(const FaultPlan& plan)
     : plan_(plan),
-      stride_(
-          std::max<std::size_t>(1, number_from_environment("PROCESSION_FAULT_STRIDE").value_or(1))),
+      stride_(stride_of(plan)),
       only_(number_from_environment("PROCESSION_FAULT_STEP")) {
   tally_.report.name = plan.name;
 }

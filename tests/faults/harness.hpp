@@ -69,8 +69,10 @@ struct FaultPlan {
   bool blocks = false;
 
   std::chrono::milliseconds time_limit{30'000};  // of a trial, and of its survivors
-  std::size_t max_steps = 1'000'000;             // more is a failure: it is not ending
-  std::size_t max_failures = 5;                  // the run stops after so many
+  // Every how many instructions; for operations that are long. See PROCESSION_FAULT_STRIDE.
+  std::size_t stride = 1;
+  std::size_t max_steps = 1'000'000;  // more is a failure: it is not ending
+  std::size_t max_failures = 5;       // the run stops after so many
 };
 
 struct FaultFailure {

@@ -48,7 +48,7 @@ class ModuleTableFaults : public FamilyFaults {};
 TEST_F(ModuleTableFaults, AddingModules) {
   const std::array<ModuleEntry, 2> added{module_of(1), module_of(2)};
   const std::array<ModuleEntry, 2> further{module_of(2), module_of(3)};
-  (void)loaded_modules();                        // this program's own
+  (void)loaded_modules();  // this program's own
   const std::size_t known = count_modules();
   Contents before;
   FaultPlan plan;
@@ -77,8 +77,9 @@ TEST_F(ModuleTableFaults, AddingModules) {
     trial.expect(count_modules() == known + (first ? 3 : 2), "modules 2: no module is there twice");
     for (std::size_t number = known; number < count_modules(); ++number) {
       const ModuleEntry* entry = module_entry(static_cast<std::uint32_t>(number));
-      trial.expect(entry != nullptr && entry->name == made_up && entry->size == 1000u + entry->id[0],
-                   "every entry is whole");
+      trial.expect(
+          entry != nullptr && entry->name == made_up && entry->size == 1000u + entry->id[0],
+          "every entry is whole");
     }
     cut_off();
     return_kept_blocks();
