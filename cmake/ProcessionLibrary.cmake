@@ -24,6 +24,13 @@ target_link_libraries(procession
   PUBLIC Threads::Threads Boost::headers cereal::cereal fmt::fmt spdlog::spdlog
   PRIVATE Boost::stacktrace_backtrace ${CMAKE_DL_LIBS})
 target_compile_definitions(procession PRIVATE BOOST_STACKTRACE_LINK)
+# What the library calls is bound when the program is loaded: bound lazily, it would be bound in
+# each forked child again, at a dozen page faults a name.
+include(CheckCXXCompilerFlag)
+check_cxx_compiler_flag(-fno-plt PROCESSION_HAVE_NO_PLT)
+if(PROCESSION_HAVE_NO_PLT)
+  target_compile_options(procession PRIVATE -fno-plt)
+endif()
 
 add_library(procession_main STATIC ${procession_main_sources})
 add_library(procession::procession_main ALIAS procession_main)

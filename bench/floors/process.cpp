@@ -19,11 +19,20 @@ double forks(int count) {
   std::vector<pid_t> pids(static_cast<std::size_t>(count));
   return seconds_of([&] {
     for (pid_t& pid : pids) {
-      pid = ::_Fork();
+      pid = ::fork();
       if (pid == 0) ::_exit(0);
       if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
     }
     for (pid_t pid : pids) ::waitpid(pid, nullptr, 0);
+  });
+}
+
+double bare_fork() {
+  return seconds_of([] {
+    const pid_t pid = ::_Fork();
+    if (pid == 0) ::_exit(0);
+    if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
+    ::waitpid(pid, nullptr, 0);
   });
 }
 

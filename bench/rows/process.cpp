@@ -1,9 +1,12 @@
 // Rows 1 to 5: how long processes and pools take to come and go.
 
+#include <cmath>
 #include <procession/procession.hpp>
+#include <string>
 #include <vector>
 
 #include "floors/process.hpp"
+#include "measure.hpp"
 #include "rows.hpp"
 
 namespace mp = procession;
@@ -24,6 +27,14 @@ double start_and_join(mp::StartMethod method) {
   });
 }
 
+// What the floor would be in a program without the library.
+std::string without_handlers(int repeats) {
+  std::vector<double> values;
+  for (int i = 0; i < repeats; ++i) values.push_back(floors::bare_fork());
+  return "without the library's fork handlers the floor is " +
+         std::to_string(std::lround(summary_of(values).median * 1e6)) + " us";
+}
+
 // Memory that a fork has to copy the page tables of.
 std::vector<char> touched(std::size_t bytes) { return std::vector<char>(bytes, 1); }
 
@@ -37,6 +48,7 @@ Rows fork_start_join(const Settings& settings) {
   compare(
       row, 10 * settings.repeats(), [] { return start_and_join(mp::StartMethod::Fork); },
       [] { return floors::forks(); });
+  row.note = without_handlers(10 * settings.repeats());
   return {row};
 }
 

@@ -49,7 +49,7 @@ struct Bin {
   bool whole_pass = false;        // the search did begin at slab 0
 };
 
-std::array<Bin, class_bytes.size()>& bins() {
+[[gnu::hot]] std::array<Bin, class_bytes.size()>& bins() {
   alignas(Bin) static std::byte storage[sizeof(std::array<Bin, class_bytes.size()>)];
   static auto* made = new (storage) std::array<Bin, class_bytes.size()>;
   return *made;
@@ -298,7 +298,7 @@ KeptBlocks kept_blocks() noexcept {
   return all;
 }
 
-void forget_inherited_heap() noexcept {
+[[gnu::hot]] void forget_inherited_heap() noexcept {
   // The vectors stay allocated: a child that runs on has more to do than to count them.
   new (&bins()) std::array<Bin, class_bytes.size()>;
 }
@@ -307,7 +307,7 @@ void lock_heap_for_fork() noexcept {
   for (Bin& bin : bins()) bin.mutex.lock();
 }
 
-void unlock_heap_after_fork() noexcept {
+[[gnu::hot]] void unlock_heap_after_fork() noexcept {
   for (Bin& bin : bins()) bin.mutex.unlock();
 }
 

@@ -70,7 +70,7 @@ std::uint32_t find_and_claim() {
 
 }  // namespace
 
-ProcessSlot& slot_at(std::uint32_t index) noexcept {
+[[gnu::hot]] ProcessSlot& slot_at(std::uint32_t index) noexcept {
   const Place place = place_of(index);
   auto* chunk = static_cast<ProcessSlot*>(
       family().processes.chunks[place.chunk].load(std::memory_order_acquire));
@@ -110,7 +110,7 @@ std::uint32_t claim_slot(std::string_view name, bool daemon) {
     slot.parent_daemon = self().daemon;
     copy_text(slot.parent_name, sizeof slot.parent_name, self().name);
   }
-  slot.start_time = 0;
+  slot.joined = 0;
   slot.own_status = SIGKILL;  // until it says better
   copy_text(slot.name, sizeof slot.name, name);
   slot.report.store(0, std::memory_order_relaxed);
@@ -121,15 +121,14 @@ std::uint32_t claim_slot(std::string_view name, bool daemon) {
   return index;
 }
 
-bool join_slot(std::uint32_t index, std::uint32_t generation) noexcept {
+[[gnu::hot]] bool join_slot(std::uint32_t index, std::uint32_t generation) noexcept {
   ProcessSlot& slot = slot_at(index);
   std::uint64_t word = slot.state.load(std::memory_order_acquire);
   SlotWord mine = SlotWord::from(word);
   if (mine.state != SlotState::Starting || mine.generation != generation) return false;
   if (!slot.life.try_lock()) return false;  // else held for as long as this thread lives
   slot.pid.store(getpid(), std::memory_order_relaxed);
-  const auto stat = read_stat(getpid());
-  slot.start_time = stat ? stat->start_time : 0;
+  slot.joined = ticks_since_boot();
   mine.state = SlotState::Alive;
   return slot.state.compare_exchange_strong(word, mine.word(), std::memory_order_acq_rel);
 }
@@ -143,7 +142,8 @@ bool slot_is_dead(const ProcessSlot& slot) noexcept {
   // The thread that held the token may have ended before its process: the kernel decides.
   const pid_t pid = slot.pid.load(std::memory_order_acquire);
   const auto stat = read_stat(pid);
-  if (!stat || stat->start_time != slot.start_time) return true;
+  // Whoever has that pid now and began after the member joined is somebody else.
+  if (!stat || stat->start_time > slot.joined) return true;
   const auto pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (pidfd < 0) return errno == ESRCH;
   pollfd wait{pidfd, POLLIN, 0};

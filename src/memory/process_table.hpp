@@ -61,7 +61,7 @@ struct ProcessSlot {
   std::uint8_t parent_daemon;
   std::int32_t parent_pid;
   char parent_name[96];
-  std::uint64_t start_time;  // clock ticks since boot, as /proc has it
+  std::uint64_t joined;  // when, in clock ticks since boot; see slot_is_dead
   char name[96];
   // What became of the start, and of the process (process/supervision).
   std::atomic<std::uint32_t> report;  // 0 none yet, 1 started, 2 failed

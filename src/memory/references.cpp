@@ -25,7 +25,7 @@ struct Ledger {
   std::vector<std::uint64_t*> unused;  // entries of the chunks that are 0
 };
 
-Ledger& ledger() {
+[[gnu::hot]] Ledger& ledger() {
   alignas(Ledger) static std::byte storage[sizeof(Ledger)];
   static auto* made = new (storage) Ledger;
   return *made;
@@ -203,7 +203,7 @@ void drop_references(void* block) noexcept {
 }
 
 void lock_ledger_for_fork() noexcept { ledger().mutex.lock(); }
-void unlock_ledger_after_fork() noexcept { ledger().mutex.unlock(); }
+[[gnu::hot]] void unlock_ledger_after_fork() noexcept { ledger().mutex.unlock(); }
 
 void copy_ledger_to(std::uint32_t index) {
   ProcessSlot& slot = slot_at(index);
@@ -218,7 +218,7 @@ void copy_ledger_to(std::uint32_t index) {
   }
 }
 
-void take_over_ledger() noexcept {
+[[gnu::hot]] void take_over_ledger() noexcept {
   Ledger& mine = ledger();
   mine.unused.clear();
   for (auto* chunk = chunk_at<LedgerChunk>(self().ledger); chunk != nullptr;

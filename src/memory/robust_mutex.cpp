@@ -30,7 +30,7 @@ bool RobustMutex::lock() noexcept {
   return false;
 }
 
-bool RobustMutex::try_lock() noexcept {
+[[gnu::hot]] bool RobustMutex::try_lock() noexcept {
   const int error = pthread_mutex_trylock(&mutex_);
   if (error == EOWNERDEAD) pthread_mutex_consistent(&mutex_);
   return error == 0 || error == EOWNERDEAD;

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <iostream>
 #include <new>
+#include <optional>
 
 #include "memory/family.hpp"
 #include "memory/heap.hpp"
@@ -38,13 +39,13 @@ struct Registry {
   std::vector<std::shared_ptr<Child>> children;
 };
 
-Registry& registry() {
+[[gnu::hot]] Registry& registry() {
   alignas(Registry) static std::byte storage[sizeof(Registry)];
   static auto* made = new (storage) Registry;
   return *made;
 }
 
-void forget_inherited_children() noexcept {
+[[gnu::hot]] void forget_inherited_children() noexcept {
   new (&registry()) Registry;  // the children of another process
   ending.store(false, std::memory_order_relaxed);
   forget_inherited_server();
@@ -88,8 +89,7 @@ void write_task(std::uint32_t slot, const StartOrder& order, const Task& task, b
   hand_over(block, slot_at(slot).task);
 }
 
-void warn_of_threads(const std::string& name) {
-  const int threads = thread_count();
+void warn_of_threads(const std::string& name, int threads) {
   static std::atomic<bool> warned{false};
   if (threads < 2 || warned.exchange(true)) return;
   get_logger()->warn(
@@ -107,6 +107,32 @@ struct Pipe {
     out.reset(above_standard(ends[1]));
   }
 };
+
+// No handler runs in this thread meanwhile.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { restore(); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  void restore() noexcept { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_;
+};
+
+// Whether a child that has ended could be reaped, and its pid given away, before this thread opens
+// its pidfd, signals being blocked: by another thread, or by the kernel.
+bool may_be_reaped_at_once(int threads) noexcept {
+  if (threads != 1) return true;
+  struct sigaction action {};
+  return sigaction(SIGCHLD, nullptr, &action) != 0 || action.sa_handler == SIG_IGN ||
+         (action.sa_flags & SA_NOCLDWAIT) != 0;
+}
 
 // Tells the child that the parent holds its pidfd; the end of the pipe tells that it is gone.
 struct Gate : Pipe {
@@ -194,16 +220,20 @@ void Child::start_served(Task& task, const StartOrder& order, bool spawn, int re
   pidfd_ = std::move(made.pidfd);
 }
 
-void Child::start_forked(Task& task, const StartOrder& order, int report) {
-  warn_of_threads(name_);
-  const int life = life_pipe_end();
-  Gate gate;
+[[gnu::hot]] void Child::start_forked(Task& task, StartOrder& order, int report) {
+  const int threads = thread_count();
+  warn_of_threads(name_, threads);
+  const int life = order.daemon ? life_pipe_end() : -1;
+  std::optional<Gate> gate;
+  if (may_be_reaped_at_once(threads)) gate.emplace();
   flush_streams();  // else the child would write it once more
   set_next_fork_slot(slot_, generation_);
+  SignalsBlocked signals;
   const pid_t pid = fork();
   if (pid == 0) {
     if (self_index() == 0 || (order.daemon && !die_with(life))) _exit(127);
-    gate.pass();
+    if (gate) gate->pass();
+    signals.restore();
     close_stdin();
     set_report_descriptor(report);
     obey(order);
@@ -219,7 +249,7 @@ void Child::start_forked(Task& task, const StartOrder& order, int report) {
     }
     throw;
   }
-  gate.open();
+  if (gate) gate->open();
 }
 
 // Until the child says that its start went well or not, or ends without a word: its end of the
@@ -301,14 +331,14 @@ void Child::end_daemon() {
   collect();
 }
 
-std::vector<std::shared_ptr<Child>> all_children() {
+[[gnu::hot]] std::vector<std::shared_ptr<Child>> all_children() {
   std::lock_guard guard(registry().mutex);
   return registry().children;
 }
 
 bool process_is_ending() noexcept { return ending.load(std::memory_order_acquire); }
 
-void settle_children() noexcept {
+[[gnu::hot]] void settle_children() noexcept {
   ending.store(true, std::memory_order_release);
   try {
     const auto children = all_children();

@@ -50,7 +50,7 @@ class Child {
 
  private:
   Child() = default;
-  void start_forked(Task& task, const StartOrder& order, int report);
+  void start_forked(Task& task, StartOrder& order, int report);
   void start_served(Task& task, const StartOrder& order, bool spawn, int report);
   void undo();
   void await_report(int report);  // throws if the start failed
@@ -78,7 +78,7 @@ void settle_children() noexcept;
 // Who this process is.
 const std::string& identity() noexcept;
 std::string next_child_name(std::string* identity);
-void set_identity(const std::string& identity);
+void set_identity(std::string identity);
 
 StartMethod default_start_method() noexcept;  // counts as a use
 void set_inherited_start_method(StartMethod method) noexcept;
@@ -91,7 +91,7 @@ void set_inherited_start_method(StartMethod method) noexcept;
 // block at the slot says.
 [[noreturn]] void run_received_task(bool fresh);
 // Applies the order; on failure reports to the parent and exits.
-void obey(const StartOrder& order);
+void obey(StartOrder& order);
 
 // Where obey() tells the parent; closed by it.
 void set_report_descriptor(int descriptor) noexcept;

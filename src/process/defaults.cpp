@@ -28,8 +28,8 @@ bool used = false;                  // guarded by mutex
 
 const std::string& identity() noexcept { return own_identity; }
 
-void set_identity(const std::string& identity) {
-  own_identity = identity;
+[[gnu::hot]] void set_identity(std::string identity) {
+  own_identity = std::move(identity);
   made.store(0);
 }
 
@@ -45,7 +45,7 @@ StartMethod default_start_method() noexcept {
   return chosen.value_or(StartMethod::ForkServer);
 }
 
-void set_inherited_start_method(StartMethod method) noexcept { chosen = method; }
+[[gnu::hot]] void set_inherited_start_method(StartMethod method) noexcept { chosen = method; }
 
 }  // namespace detail
 

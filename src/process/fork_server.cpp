@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -42,10 +43,16 @@ struct Server {
   std::vector<int> cpus;
 };
 
+constinit std::atomic<Server*> server_used{nullptr};
+
 Server& server() {
   alignas(Server) static std::byte storage[sizeof(Server)];
-  static auto* made = new (storage) Server;
-  return *made;
+  static Server& the = []() -> Server& {
+    auto* made = new (storage) Server;
+    server_used.store(made, std::memory_order_release);
+    return *made;
+  }();
+  return the;
 }
 
 void drop(Server& the) {
@@ -210,10 +217,11 @@ std::vector<int> server_descriptors() {
   return {the.channel.get()};
 }
 
-void forget_inherited_server() noexcept {
-  Server& the = server();
-  the.channel.reset();
-  new (&the) Server;
+[[gnu::hot]] void forget_inherited_server() noexcept {
+  Server* the = server_used.load(std::memory_order_acquire);
+  if (the == nullptr) return;
+  the->channel.reset();
+  new (the) Server;
 }
 
 }  // namespace procession::detail

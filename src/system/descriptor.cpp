@@ -5,7 +5,7 @@
 
 namespace procession::detail {
 
-void Descriptor::reset(int fd) noexcept {
+[[gnu::hot]] void Descriptor::reset(int fd) noexcept {
   const int old = std::exchange(fd_, fd);
   if (old < 0 || old == fd) return;
   const int saved = errno;

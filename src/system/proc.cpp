@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,11 +131,20 @@ std::size_t peak_memory(pid_t pid) noexcept {
 
 }  // namespace
 
+[[gnu::hot]] std::uint64_t ticks_since_boot() noexcept {
+  static const auto per_second = static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK));
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * per_second +
+         static_cast<std::uint64_t>(now.tv_nsec) * per_second / 1'000'000'000;
+}
+
 std::optional<ProcStat> read_stat(pid_t pid) noexcept {
   return read_stat_file(proc_path(pid, "stat").data());
 }
 
 int thread_count() {
+  if (__libc_single_threaded != 0) return 1;
   // The folder has one link for each thread, besides its own two.
   struct stat tasks;
   if (::stat("/proc/self/task", &tasks) != 0) throw_system_error(errno, "read /proc/self/task");

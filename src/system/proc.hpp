@@ -23,6 +23,10 @@ struct ProcStat {
   std::uint64_t start_time = 0;  // clock ticks since boot; with the pid it names a process for good
 };
 
+// The time in the units of ProcStat::start_time. Whoever has a pid now and began later than this
+// is not who has it at this moment.
+std::uint64_t ticks_since_boot() noexcept;
+
 // None: there is no such process (any more).
 std::optional<ProcStat> read_stat(pid_t pid) noexcept;
 

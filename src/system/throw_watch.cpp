@@ -100,7 +100,7 @@ static_assert(max_nesting == 4);
 namespace {
 
 template <std::size_t depth>
-void call_at(void (*body)(void*), void* argument) {
+[[gnu::hot]] void call_at(void (*body)(void*), void* argument) {
   try {
     body(argument);
   } catch (const ThrowSeen<depth>&) {
@@ -113,7 +113,7 @@ constexpr std::array<void (*)(void (*)(void*), void*), max_nesting> call_at_dept
 
 }  // namespace
 
-void call_watching_throws(void (*body)(void*), void* argument, ThrowSite& site) {
+[[gnu::hot]] void call_watching_throws(void (*body)(void*), void* argument, ThrowSite& site) {
   site.size = 0;
   if (active.depth == max_nesting) {
     body(argument);

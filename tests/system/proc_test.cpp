@@ -37,6 +37,7 @@ struct KeepAffinity {
 TEST_F(ProcTest, StatOfAProgramWhoseNameHasSpacesAndParentheses) {
   Bytes bytes;
   Bytes ready;
+  const std::uint64_t before = ticks_since_boot();
   TestChild child([&] {
     ::prctl(PR_SET_NAME, "a) R (b) S 1");
     ready.send();
@@ -51,6 +52,8 @@ TEST_F(ProcTest, StatOfAProgramWhoseNameHasSpacesAndParentheses) {
   EXPECT_EQ(stat->parent, ::getpid());
   EXPECT_EQ(stat->num_threads, test_support::under_tsan ? 2 : 1);  // TSan adds one of its own
   EXPECT_GE(stat->start_time, read_stat(::getpid())->start_time);
+  EXPECT_GE(stat->start_time, before);
+  EXPECT_LE(stat->start_time, ticks_since_boot());
 }
 
 TEST_F(ProcTest, NoSuchProcessHasNoStatAndIsTerminated) {
