@@ -32,7 +32,7 @@ std::string without_handlers(int repeats) {
   std::vector<double> values;
   for (int i = 0; i < repeats; ++i) values.push_back(floors::bare_fork());
   return "without the library's fork handlers the floor is " +
-         std::to_string(std::lround(summary_of(values).median * 1e6)) + " us";
+         std::to_string(std::lround(summary_of(values).value * 1e6)) + " us";
 }
 
 // Memory that a fork has to copy the page tables of.
