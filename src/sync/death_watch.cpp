@@ -4,15 +4,12 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <algorithm>
 #include <atomic>
 #include <climits>
 #include <map>
 #include <mutex>
 #include <vector>
 
-#include "sync/lock_core.hpp"
-#include "sync/lock_report.hpp"
 #include "sync/thread_table.hpp"
 #include "system/errors.hpp"
 #include "system/futex.hpp"
@@ -21,8 +18,9 @@ namespace procession::detail {
 namespace {
 
 struct Wait {
-  LockCore* core;
-  const Object* named;
+  const DeathWatch* watch;
+  const std::atomic<std::uint32_t>* word;
+  DeathNews news;
 };
 
 // Of this process. An entry: that owner is being watched; its waits may be none.
@@ -70,15 +68,21 @@ void* watch_owner(void* argument) {
   await_end(order.owner);
   std::lock_guard guard(order.home->mutex);
   for (const Wait& wait : order.home->of_owner[order.owner]) {
-    const std::uint64_t word = wait.core->word.load(std::memory_order_acquire);
-    if ((word & owner_bits) == order.owner && (word & poisoned_bit) == 0 &&
-        settle_death(*wait.core, word) && wait.core->on_death == OwnerDeath::Release) {
-      log_passed_on(word, *wait.named);
-    }
-    futex_wake(futex_of(*wait.core), INT_MAX);
+    wait.news.settle(wait.news.context, order.owner);
+    futex_wake(*wait.word, INT_MAX);
   }
   order.home->of_owner.erase(order.owner);
   return nullptr;
+}
+
+// REQUIRES: home.mutex.
+void drop(Watches& home, const DeathWatch* watch,
+          const std::vector<std::uint64_t>& owners) noexcept {
+  for (const std::uint64_t owner : owners) {
+    const auto at = home.of_owner.find(owner);
+    if (at == home.of_owner.end()) continue;  // it has ended
+    std::erase_if(at->second, [watch](const Wait& wait) { return wait.watch == watch; });
+  }
 }
 
 // No signal of the program is handled there.
@@ -101,34 +105,31 @@ void start_watching(Watches& home, std::uint64_t owner) {
 
 }  // namespace
 
-DeathWatch::DeathWatch(LockCore& core, const Object& named, std::uint64_t word, bool wanted)
-    : core_(core) {
-  if (!wanted) return;
+DeathWatch::DeathWatch(const std::atomic<std::uint32_t>& word, std::span<const Owner> owners,
+                       DeathNews news) {
+  if (owners.empty()) return;
   Watches& home = watches();
   std::lock_guard guard(home.mutex);
-  const std::uint64_t owner = word & owner_bits;
-  const auto [at, fresh] = home.of_owner.try_emplace(owner);
-  at->second.push_back({&core, &named});
-  owner_ = owner;
-  if (!fresh) return;
-  try {
-    start_watching(home, owner);
-  } catch (...) {
-    home.of_owner.erase(at);
-    throw;
+  for (const Owner& each : owners) {
+    const std::uint64_t owner = each.word();
+    const auto [at, fresh] = home.of_owner.try_emplace(owner);
+    try {
+      owners_.push_back(owner);
+      at->second.push_back({this, &word, news});
+      if (fresh) start_watching(home, owner);
+    } catch (...) {
+      if (fresh) home.of_owner.erase(at);
+      drop(home, this, owners_);
+      throw;
+    }
   }
 }
 
-DeathWatch::~DeathWatch() {
-  if (owner_ == 0) return;
+void DeathWatch::forget() noexcept {
+  if (owners_.empty()) return;
   Watches& home = watches();
   std::lock_guard guard(home.mutex);
-  const auto at = home.of_owner.find(owner_);
-  if (at == home.of_owner.end()) return;  // the owner has ended
-  auto& waits = at->second;
-  const auto mine = std::find_if(waits.begin(), waits.end(),
-                                 [&](const Wait& wait) { return wait.core == &core_; });
-  if (mine != waits.end()) waits.erase(mine);
+  drop(home, this, owners_);
 }
 
 }  // namespace procession::detail

@@ -76,7 +76,7 @@ bool Event::wait_until(detail::TimePoint deadline) const {
         !word.compare_exchange_strong(now, now | sleepers_bit, std::memory_order_acq_rel)) {
       continue;
     }
-    in_time = sleeper.sleep(now | sleepers_bit, nullptr, limit) != detail::WaitResult::TimedOut;
+    in_time = sleeper.sleep(now | sleepers_bit, limit) != detail::WaitResult::TimedOut;
   }
 }
 

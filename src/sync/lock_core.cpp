@@ -14,8 +14,8 @@
 #include "sync/lock_core.hpp"
 
 #include <optional>
+#include <span>
 
-#include "sync/death_watch.hpp"
 #include "sync/lock_report.hpp"
 #include "sync/sleeper.hpp"
 #include "sync/thread_table.hpp"
@@ -146,11 +146,20 @@ class Attempt {
       deadline = request_.deadline;
     }
     const Owner owner = Owner::from(word);
-    const Watched watched{&thread_slot(owner.slot), owner.generation};
-    const DeathWatch watch(core_, named_, word, !mine && !can_listen_to_many());
-    if (sleeper_.sleep(static_cast<std::uint32_t>(word), mine ? nullptr : &watched, deadline) ==
+    const std::span<const Owner> watched(&owner, mine ? 0 : 1);
+    if (sleeper_.sleep(static_cast<std::uint32_t>(word), watched, {settle, this}, deadline) ==
         WaitResult::TimedOut) {
       timed_out_ = true;
+    }
+  }
+
+  // DeathNews, in another thread of this process.
+  static void settle(void* context, std::uint64_t owner) noexcept {
+    auto& the = *static_cast<Attempt*>(context);
+    const std::uint64_t word = the.core_.word.load(std::memory_order_acquire);
+    if ((word & owner_bits) == owner && (word & poisoned_bit) == 0 &&
+        settle_death(the.core_, word) && the.core_.on_death == OwnerDeath::Release) {
+      log_passed_on(word, the.named_);
     }
   }
 

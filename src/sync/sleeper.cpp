@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -60,7 +61,8 @@ class WaitList {
   }
 
  private:
-  std::array<KernelWaitWord, 8> words_;
+  std::array<KernelWaitWord, 4 + 3 * most_watched> words_;
+  static_assert(4 + 3 * most_watched <= max_wait_words);
   std::size_t count_ = 0;
 };
 
@@ -99,45 +101,54 @@ void Sleeper::wake_all() noexcept {
   futex_wake(word_, INT_MAX);
 }
 
-WaitResult Sleeper::sleep(std::uint32_t expected, const Watched* watched, Deadline deadline) {
+WaitResult Sleeper::sleep(std::uint32_t expected, std::span<const Owner> owners, DeathNews news,
+                          Deadline deadline) {
+  const std::size_t listened = can_listen_to_many() ? std::min(owners.size(), most_watched) : 0;
+  const DeathWatch watch(word_, owners.subspan(listened), news);
   go_on_duty();
   if (!can_listen_to_many()) return futex_wait(word_, expected, deadline);
-  return sleep_on_many(expected, watched, deadline);
+  return sleep_on_many(expected, owners.first(listened), deadline);
 }
 
-WaitResult Sleeper::sleep_on_many(std::uint32_t expected, const Watched* watched,
+WaitResult Sleeper::sleep_on_many(std::uint32_t expected, std::span<const Owner> owners,
                                   Deadline deadline) {
   ThreadTable& table = thread_table();
   const std::uint32_t round = table.rounds.load(std::memory_order_acquire);
-  std::uint32_t alive = 0;
-  if (watched != nullptr) {
+  std::array<std::uint32_t, most_watched> alive{};
+  for (std::size_t i = 0; i < owners.size(); ++i) {
     // The kernel wakes for a token only where it finds this bit.
-    auto& token = token_word(*watched->slot);
-    alive = token.load(std::memory_order_acquire);
-    if (owner_is_dead(*watched->slot, watched->generation)) return WaitResult::Woken;
-    if ((alive & FUTEX_WAITERS) == 0 &&
-        !token.compare_exchange_strong(alive, alive | FUTEX_WAITERS, std::memory_order_acq_rel)) {
+    ThreadSlot& slot = thread_slot(owners[i].slot);
+    auto& token = token_word(slot);
+    alive[i] = token.load(std::memory_order_acquire);
+    if (owner_is_dead(slot, owners[i].generation)) return WaitResult::Woken;
+    if ((alive[i] & FUTEX_WAITERS) == 0 &&
+        !token.compare_exchange_strong(alive[i], alive[i] | FUTEX_WAITERS,
+                                       std::memory_order_acq_rel)) {
       return WaitResult::Woken;
     }
-    alive |= FUTEX_WAITERS;
+    alive[i] |= FUTEX_WAITERS;
   }
   WaitList list;
   list.add(word_, expected, listen);
-  if (watched != nullptr) list.add(token_word(*watched->slot), alive, listen);
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    list.add(token_word(thread_slot(owners[i].slot)), alive[i], listen);
+  }
   const auto bell = static_cast<int>(list.add(table.bell, 0, listen));
   list.add(word_, expected, compare_only);  // invariant 2
   list.add(table.rounds, round, compare_only);
-  if (watched != nullptr) {
-    list.add(token_word(*watched->slot), alive, compare_only);
-    list.add(watched->slot->occupancy, watched->generation, compare_only);
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    ThreadSlot& slot = thread_slot(owners[i].slot);
+    list.add(token_word(slot), alive[i], compare_only);
+    list.add(slot.occupancy, owners[i].generation, compare_only);
   }
   const int woken = list.wait(deadline);
   if (woken == bell && table.rounds.load(std::memory_order_acquire) == round) {
     table.rounds.fetch_add(1, std::memory_order_acq_rel);
     futex_wake(table.bell, INT_MAX);
   }
-  if (watched != nullptr && owner_is_dead(*watched->slot, watched->generation)) {
-    futex_wake(token_word(*watched->slot), INT_MAX);
+  for (const Owner& owner : owners) {
+    ThreadSlot& slot = thread_slot(owner.slot);
+    if (owner_is_dead(slot, owner.generation)) futex_wake(token_word(slot), INT_MAX);
   }
   return woken == -2 ? WaitResult::TimedOut : WaitResult::Woken;
 }

@@ -10,7 +10,7 @@
 // Example:
 //   Sleeper sleeper(this_thread(), word);
 //   while (word is not what we want) {
-//     if (sleeper.sleep({word, expected}, owner, deadline) == WaitResult::TimedOut) break;
+//     if (sleeper.sleep(expected, owners, news, deadline) == WaitResult::TimedOut) break;
 //   }
 //   futex_wake(...);                              // still on duty until the end of the scope
 //
@@ -24,24 +24,24 @@
 //   4. On duty nobody locks a pthread robust mutex: it uses the same pending entry.
 //   5. An owner's end wakes one of those who watch its token; who finds a watched token dead wakes
 //      the others, on duty.
-// Without futex_waitv (a kernel before 5.16, some sandboxes) a thread can listen to one word: the
-// pending entry then names the word itself, wakers wake everybody, and a thread of this process
-// watches the owner (death_watch.hpp).
+// A thread listens to the tokens of most_watched others; those of the rest are watched by threads
+// of its process (death_watch.hpp). Without futex_waitv (a kernel before 5.16, some sandboxes) it
+// can listen to one word: then all tokens are watched so, the pending entry names the word itself,
+// and wakers wake everybody.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
+#include "sync/death_watch.hpp"
 #include "sync/thread_table.hpp"
 #include "system/futex.hpp"
 
 namespace procession::detail {
 
-// The thread whose end also ends the wait.
-struct Watched {
-  ThreadSlot* slot;
-  std::uint32_t generation;
-};
+inline constexpr std::size_t most_watched = 40;
 
 class Sleeper {
  public:
@@ -57,9 +57,14 @@ class Sleeper {
   void go_on_duty() noexcept;
   [[nodiscard]] bool on_duty() const noexcept { return on_duty_; }
 
-  // Sleeps while the word is `expected` and the watched thread, if there is one, lives. Goes on
-  // duty. Woken also means: for no reason that concerns the caller.
-  WaitResult sleep(std::uint32_t expected, const Watched* watched, Deadline deadline);
+  // Sleeps while the word is `expected` and all of `owners` live. Goes on duty. Woken also means:
+  // for no reason that concerns the caller.
+  WaitResult sleep(std::uint32_t expected, std::span<const Owner> owners, DeathNews news,
+                   Deadline deadline);
+  // Sleeps while the word is `expected`.
+  WaitResult sleep(std::uint32_t expected, Deadline deadline) {
+    return sleep(expected, {}, {}, deadline);
+  }
 
   // Goes on duty before waking; to be called after the store that the wake-up is about.
   void wake_one() noexcept;
@@ -67,7 +72,8 @@ class Sleeper {
 
  private:
   void set_pending(robust_list* entry) noexcept;
-  WaitResult sleep_on_many(std::uint32_t expected, const Watched* watched, Deadline deadline);
+  WaitResult sleep_on_many(std::uint32_t expected, std::span<const Owner> owners,
+                           Deadline deadline);
 
   const CallingThread& me_;
   const std::atomic<std::uint32_t>& word_;
