@@ -372,11 +372,14 @@ bool Core::join(Deadline deadline) {
   } else {
     changed_.wait(lock, gone);
   }
-  // Not under the lock: a callback may be waiting for it.
+  // Not under the lock: a callback may be waiting for it, and dropping the last of a call takes it.
+  // The calls hold the pool, so it would keep itself by those it keeps.
+  std::deque<std::shared_ptr<BatchState>> pending = std::exchange(pending_, {});
   const Supervisor::Id timer = std::exchange(timer_, 0);
   std::vector<Supervisor::Id> watches{timer};
   for (Worker& worker : workers_) watches.push_back(std::exchange(worker.watch, 0));
   lock.unlock();
+  pending.clear();
   if (!Supervisor::instance().on_its_thread()) {
     for (const Supervisor::Id watch : watches) {
       if (watch != 0) Supervisor::instance().forget(watch);

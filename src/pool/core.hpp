@@ -155,7 +155,7 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   Supervisor::Id timer_ = 0;
   std::chrono::nanoseconds shortest_timeout_{0};
   std::size_t retried_ = 0, cancelled_ = 0, lost_ = 0;
-  std::chrono::steady_clock::time_point shown_{};
+  std::atomic<std::uint64_t> shown_{0};  // when the progress was; of whichever thread reads results
 };
 
 }  // namespace procession::detail

@@ -63,9 +63,10 @@ PoolStats Core::stats() const {
 
 void Core::show_progress(std::size_t done, std::size_t all, bool end) {
   if (!options_.progress || isatty(STDERR_FILENO) == 0) return;
-  const auto now = std::chrono::steady_clock::now();
-  if (!end && now - shown_ < std::chrono::milliseconds(50)) return;
-  shown_ = now;
+  constexpr std::uint64_t pause = 50'000'000;
+  const std::uint64_t now = monotonic_ns();
+  if (!end && now - shown_.load(std::memory_order_relaxed) < pause) return;
+  shown_.store(now, std::memory_order_relaxed);
   constexpr int width = 40;
   const std::size_t of = all == 0 ? done : all;
   const int filled = of == 0 ? width : static_cast<int>(done * width / of);

@@ -28,15 +28,15 @@ struct Supervisor::State {
   };
 
   std::mutex mutex;
-  std::condition_variable idle;  // no callback is running
+  std::condition_variable idle;  // no callback is running, or the thread has ended
   std::map<Id, Watch> watches;
   Id next = 1;
   Id running = 0;
-  bool stopping = false;
+  bool stopping = false;  // until the thread has ended and its descriptors are closed
   std::thread thread;
   Descriptor epoll, wake;
 
-  void start();
+  void start(std::unique_lock<std::mutex>& lock);
   void stop(std::unique_lock<std::mutex>& lock);
   void loop();
   void poke() const {
@@ -82,7 +82,10 @@ Supervisor::State& Supervisor::state() const {
   return *made;
 }
 
-void Supervisor::State::start() {
+// A thread that is being stopped is waited for: it reads the descriptors and `stopping` until its
+// end. Never by itself, because nothing is watched while it is stopped, so that it calls nobody.
+void Supervisor::State::start(std::unique_lock<std::mutex>& lock) {
+  idle.wait(lock, [this] { return !stopping; });
   if (thread.joinable()) return;
   epoll.reset(epoll_create1(EPOLL_CLOEXEC));
   wake.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -91,7 +94,6 @@ void Supervisor::State::start() {
   if (!epoll || !wake || epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0) {
     throw_system_error(errno, "watch workers");
   }
-  stopping = false;
   // Signals are for the program's own threads.
   sigset_t all, before;
   sigfillset(&all);
@@ -107,7 +109,7 @@ void Supervisor::State::start() {
 
 void Supervisor::State::stop(std::unique_lock<std::mutex>& lock) {
   if (!thread.joinable() || thread.get_id() == std::this_thread::get_id()) return;
-  stopping = true;
+  stopping = true;  // and not joinable any more: nobody else stops it
   poke();
   std::thread ending = std::move(thread);
   lock.unlock();
@@ -115,6 +117,8 @@ void Supervisor::State::stop(std::unique_lock<std::mutex>& lock) {
   lock.lock();
   epoll.reset();
   wake.reset();
+  stopping = false;
+  idle.notify_all();
 }
 
 int Supervisor::State::timeout_ms() {
@@ -189,8 +193,8 @@ void Supervisor::State::loop() {
 
 Supervisor::Id Supervisor::watch(int descriptor, std::function<void()> ended) {
   State& the = state();
-  std::lock_guard guard(the.mutex);
-  the.start();
+  std::unique_lock lock(the.mutex);
+  the.start(lock);
   const Id id = the.next++;
   epoll_event event{};
   event.events = EPOLLIN;
@@ -206,8 +210,8 @@ Supervisor::Id Supervisor::watch(int descriptor, std::function<void()> ended) {
 Supervisor::Id Supervisor::at(std::chrono::steady_clock::time_point time,
                               std::function<void()> due) {
   State& the = state();
-  std::lock_guard guard(the.mutex);
-  the.start();
+  std::unique_lock lock(the.mutex);
+  the.start(lock);
   const Id id = the.next++;
   the.watches.emplace(id, State::Watch{-1, time, std::move(due)});
   the.poke();

@@ -80,8 +80,9 @@ void write_task(std::uint32_t slot, const StartOrder& order, const Task& task, b
   task.write(writer);
   const CodeAddress entry = code_address(reinterpret_cast<const void*>(task.entry()));
   if (!spawn) {
-    require_module(entry, served_modules(), "Process::start");
-    require_modules(writer, served_modules());
+    const LoadedSet served = served_modules();
+    require_module(entry, served, "Process::start");
+    require_modules(writer, served);
   }
   const std::size_t bytes = writer.size();
   void* block = writer.finish();
@@ -196,6 +197,7 @@ std::shared_ptr<Child> Child::start(const std::string& name, StartMethod method,
     }
     report.out.reset();
     if (order.report) child->await_report(report.in.get());
+    child->started_.store(true, std::memory_order_release);
   } catch (const SystemError& error) {
     child->undo();
     if (std::string_view(error.what()).find(name) != std::string_view::npos) throw;
@@ -333,7 +335,11 @@ void Child::end_daemon() {
 
 [[gnu::hot]] std::vector<std::shared_ptr<Child>> all_children() {
   std::lock_guard guard(registry().mutex);
-  return registry().children;
+  std::vector<std::shared_ptr<Child>> started;
+  for (const auto& child : registry().children) {
+    if (child->started()) started.push_back(child);
+  }
+  return started;
 }
 
 bool process_is_ending() noexcept { return ending.load(std::memory_order_acquire); }
@@ -343,10 +349,9 @@ bool process_is_ending() noexcept { return ending.load(std::memory_order_acquire
   try {
     const auto children = all_children();
     for (const auto& child : children) {
-      if (child->daemon() && child->pidfd() >= 0) child->signal(SIGTERM);
+      if (child->daemon()) child->signal(SIGTERM);
     }
     for (const auto& child : children) {
-      if (child->pidfd() < 0) continue;
       if (child->daemon()) {
         child->end_daemon();
       } else {

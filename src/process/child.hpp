@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -34,6 +35,7 @@ class Child {
   [[nodiscard]] std::uint32_t slot() const noexcept { return slot_; }
   [[nodiscard]] std::string name() const;
   void set_name(const std::string& name);
+  [[nodiscard]] bool started() const noexcept { return started_.load(std::memory_order_acquire); }
 
   [[nodiscard]] bool ended() const;
   // False: still running at the deadline.
@@ -65,9 +67,11 @@ class Child {
   std::uint32_t generation_ = 0;
   Descriptor pidfd_;
   std::optional<ExitRecord> record_;
+  std::atomic<bool> started_{false};  // start() is over: what it wrote is there for every thread
 };
 
-// The children that have not been collected. Empty in a process that was forked.
+// The children that have not been collected, but for those that a thread is just starting. Empty in
+// a process that was forked.
 std::vector<std::shared_ptr<Child>> all_children();
 
 // What every process does at its end: daemon children are terminated, others joined.

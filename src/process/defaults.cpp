@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <mutex>
 
 #include "memory/family.hpp"
 #include "process/child.hpp"
@@ -18,11 +17,20 @@ namespace procession {
 namespace detail {
 namespace {
 
-std::mutex mutex;
-std::string own_identity;  // guarded by mutex
+std::string own_identity;  // written once, before the process runs anything of the program's
 std::atomic<unsigned> made{0};
-std::optional<StartMethod> chosen;  // guarded by mutex
-bool used = false;                  // guarded by mutex
+
+// The default start method, 1 above its number, and whether it was set or used; 0: neither. One
+// word and no mutex, which a forked child might find locked by a thread that it does not have.
+constexpr unsigned fixed = 0x100;
+std::atomic<unsigned> method_word{0};
+
+StartMethod method_in(unsigned word) noexcept {
+  const unsigned method = word & (fixed - 1);
+  return method == 0 ? StartMethod::ForkServer : static_cast<StartMethod>(method - 1);
+}
+
+unsigned word_of(StartMethod method) noexcept { return static_cast<unsigned>(method) + 1; }
 
 }  // namespace
 
@@ -39,30 +47,27 @@ std::string next_child_name(std::string* identity) {
   return "Process-" + *identity;
 }
 
-StartMethod default_start_method() noexcept {
-  std::lock_guard guard(mutex);
-  used = true;
-  return chosen.value_or(StartMethod::ForkServer);
-}
+StartMethod default_start_method() noexcept { return method_in(method_word.fetch_or(fixed)); }
 
-[[gnu::hot]] void set_inherited_start_method(StartMethod method) noexcept { chosen = method; }
+[[gnu::hot]] void set_inherited_start_method(StartMethod method) noexcept {
+  method_word.store(word_of(method) | fixed);
+}
 
 }  // namespace detail
 
 void set_start_method(StartMethod method, bool force) {
-  std::lock_guard guard(detail::mutex);
-  if (!force && (detail::chosen || detail::used)) {
+  const unsigned word = detail::word_of(method) | detail::fixed;
+  unsigned neither = 0;
+  if (force) {
+    detail::method_word.store(word);
+  } else if (!detail::method_word.compare_exchange_strong(neither, word)) {
     throw StateError(
         "set_start_method() after the start method was set or used; set it once, "
         "first, or pass force = true");
   }
-  detail::chosen = method;
 }
 
-StartMethod get_start_method() {
-  std::lock_guard guard(detail::mutex);
-  return detail::chosen.value_or(StartMethod::ForkServer);
-}
+StartMethod get_start_method() { return detail::method_in(detail::method_word.load()); }
 
 std::vector<StartMethod> get_all_start_methods() {
   return {StartMethod::ForkServer, StartMethod::Fork, StartMethod::Spawn};

@@ -190,7 +190,7 @@ bool request_reap(std::uint32_t slot, std::uint32_t generation) {
   return exchange(the, request, {}).has_value();
 }
 
-const LoadedSet& served_modules() {
+LoadedSet served_modules() {
   Server& the = server();
   std::lock_guard guard(the.mutex);
   ensure(the);

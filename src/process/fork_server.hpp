@@ -49,7 +49,7 @@ ServedProcess request_process(bool spawn, std::uint32_t slot, std::uint32_t gene
 bool request_reap(std::uint32_t slot, std::uint32_t generation);
 
 // What the server can resolve; starts it if need be.
-const LoadedSet& served_modules();
+LoadedSet served_modules();
 
 // The CPUs that what it makes begins with. REQUIRES: served_modules() was called.
 std::vector<int> server_affinity();

@@ -20,22 +20,26 @@ class Process::Impl {
  public:
   enum class Stage { New, Started, Closed };
 
+  std::string name() const {
+    std::lock_guard guard(changing);
+    return options.name;
+  }
   // What a call needs that acts on a started process.
   detail::Child& started(const char* call) const {
     refuse_closed(call);
     if (stage == Stage::New) {
-      throw StateError(std::string(call) + " on " + options.name +
+      throw StateError(std::string(call) + " on " + name() +
                        ", which has not been started; call start() first");
     }
     if (child->foreign()) {
-      throw StateError(std::string(call) + " on " + options.name +
+      throw StateError(std::string(call) + " on " + name() +
                        " in a process that did not start it; only its parent can do that");
     }
     return *child;
   }
   void refuse_closed(const char* call) const {
     if (stage == Stage::Closed) {
-      throw StateError(std::string(call) + " on " + options.name + ", which has been closed");
+      throw StateError(std::string(call) + " on " + name() + ", which has been closed");
     }
   }
 
@@ -49,7 +53,8 @@ class Process::Impl {
     }
   }
 
-  std::mutex starting;  // one start at a time
+  std::mutex starting;          // one start at a time; nothing is changed meanwhile
+  mutable std::mutex changing;  // options.name and options.daemon; taken after `starting`
   ProcessOptions options;
   std::string identity;
   std::unique_ptr<detail::Task> task;
@@ -91,7 +96,7 @@ void Process::start() {
   std::lock_guard guard(the.starting);
   the.refuse_closed("start()");
   if (the.stage == Impl::Stage::Started) {
-    throw StateError("start() on " + the.options.name +
+    throw StateError("start() on " + the.name() +
                      ", which was started before; make a new Process for another run");
   }
   const StartMethod method =
@@ -141,7 +146,7 @@ void Process::close() {
   if (the.stage == Impl::Stage::Started) {
     detail::Child& child = the.started("close()");
     if (!child.ended()) {
-      throw StateError("close() on " + the.options.name +
+      throw StateError("close() on " + the.name() +
                        ", which is still running; join() or terminate() it first");
     }
     child.collect();
@@ -160,29 +165,34 @@ pid_t Process::pid() const {
 std::string Process::name() const {
   Impl& the = impl();
   the.refuse_closed("name()");
-  return the.stage == Impl::Stage::Started ? the.child->name() : the.options.name;
+  return the.stage == Impl::Stage::Started ? the.child->name() : the.name();
 }
 
 void Process::set_name(std::string name) {
   Impl& the = impl();
   the.refuse_closed("set_name()");
+  std::lock_guard starting(the.starting);
   if (the.stage == Impl::Stage::Started) the.child->set_name(name);
+  std::lock_guard guard(the.changing);
   the.options.name = std::move(name);
 }
 
 bool Process::daemon() const {
   Impl& the = impl();
   the.refuse_closed("daemon()");
+  std::lock_guard guard(the.changing);
   return the.options.daemon;
 }
 
 void Process::set_daemon(bool daemon) {
   Impl& the = impl();
   the.refuse_closed("set_daemon()");
+  std::lock_guard starting(the.starting);
   if (the.stage != Impl::Stage::New) {
-    throw StateError("set_daemon() on " + the.options.name +
+    throw StateError("set_daemon() on " + the.name() +
                      ", which has been started; set it before start()");
   }
+  std::lock_guard guard(the.changing);
   the.options.daemon = daemon;
 }
 
@@ -228,7 +238,6 @@ std::optional<ProcessInfo> parent_process() {
 std::vector<ProcessInfo> active_children() {
   std::vector<ProcessInfo> active;
   for (const auto& child : detail::all_children()) {
-    if (child->pidfd() < 0) continue;  // just being started by another thread
     if (child->ended()) {
       child->collect();
     } else {
