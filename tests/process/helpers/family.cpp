@@ -37,7 +37,7 @@ void end_with_a_pair(StartMethod method, const std::string& end, const std::stri
     return;
   }
   // No destructor: what ends them is the end of the process. Still reachable then, so not a leak.
-  static Pair* kept = nullptr;
+  [[maybe_unused]] static Pair* kept = nullptr;
   kept = new Pair(method, mailbox, gate, never);
   post(mailbox, "ending");
   if (end == "exit") std::exit(7);
