@@ -29,10 +29,11 @@
 namespace procession {
 
 struct ProcessOptions {
-  std::string name{};                         // default "Process-1", children "Process-1:1", ...
-  bool daemon = false;                        // terminated, not waited for, when its parent ends
-  std::optional<StartMethod> start_method{};  // default: get_start_method()
-  Limits limits{};                            // enforced by the kernel
+  std::string name{};   // default "Process-1", children "Process-1:1", ...; others than the parent
+                        // see 95 bytes of it
+  bool daemon = false;  // terminated, not waited for, when its parent ends
+  std::optional<StartMethod> start_method{};         // default: get_start_method()
+  Limits limits{};                                   // enforced by the kernel
   std::map<std::string, std::string> environment{};  // added to the child's
   std::vector<int> cpus{};                           // affinity; empty: the caller's
 };
