@@ -13,6 +13,7 @@
 #include <mutex>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "memory/heap.hpp"
 #include "memory/references.hpp"
@@ -119,19 +120,26 @@ void prepare_fork() noexcept {
     if (next_fork_slot == 0) {
       next_fork_slot = claim_slot("forked", false);
       next_fork_generation = generation_of(next_fork_slot);
+      slot_at(next_fork_slot).uncollected = 1;
     }
     copy_ledger_to(next_fork_slot);
   } catch (const std::exception&) {
     next_fork_slot = 0;  // the child is told when it uses the family
   }
   lock_heap_for_fork();
+  errno = 0;  // see below
 }
 
 void parent_after_fork() noexcept {
   if (!have_family()) return;
-  next_fork_slot = 0;
+  // Also called where there is no child; errno is then what tells.
+  const bool failed = errno == EAGAIN || errno == ENOMEM;
+  const std::uint32_t made = std::exchange(next_fork_slot, 0);
   unlock_heap_after_fork();
   unlock_ledger_after_fork();
+  if (failed && made != 0 && slot_at(made).uncollected != 0) {
+    collect_slot(made, next_fork_generation);
+  }
 }
 
 // Hot, as all that every forked child runs: then it lies together, and costs few page faults.

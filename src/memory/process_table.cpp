@@ -105,6 +105,7 @@ std::uint32_t claim_slot(std::string_view name, bool daemon) {
   slot.daemon = daemon;
   slot.parent_pid = getpid();
   slot.parent_daemon = 0;
+  slot.uncollected = 0;
   slot.parent_name[0] = '\0';
   if (have_family()) {
     slot.parent_daemon = self().daemon;

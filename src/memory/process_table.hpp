@@ -11,7 +11,8 @@
 //   3. Only under sweep_mutex does a slot become Leaving, and leave that state. Who finds a
 //      Leaving slot after taking sweep_mutex goes on with a sweep whose sweeper died.
 //   4. A slot becomes Ended or Free only when nothing in the family memory belongs to it.
-//   5. An Ended slot keeps what became of the process until its parent has read it.
+//   5. An Ended slot keeps what became of the process until its parent has read it. A child of a
+//      plain fork() is never Ended, but Free: the library was not asked about it, nor will be.
 // The single stores: claim and join: the compare-exchange of `state`; leave: the store of it.
 //
 //   |          | claim    | join    | maker dies     | process dies   | parent collects or dies |
@@ -59,6 +60,7 @@ struct ProcessSlot {
   std::uint32_t parent_generation;
   std::uint8_t daemon;
   std::uint8_t parent_daemon;
+  std::uint8_t uncollected;  // its parent does not know it: a child of a plain fork()
   std::int32_t parent_pid;
   char parent_name[96];
   std::uint64_t joined;  // when, in clock ticks since boot; see slot_is_dead

@@ -110,7 +110,7 @@ void sweep_locked(std::uint32_t index) noexcept {
   }
   sweep_runs(index);
   sweep_dependants(index, generation_of(index));
-  const bool awaited = same_member(slot.parent, slot.parent_generation);
+  const bool awaited = slot.uncollected == 0 && same_member(slot.parent, slot.parent_generation);
   store_state(index, awaited ? SlotState::Ended : SlotState::Free);
 }
 

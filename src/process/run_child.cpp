@@ -102,6 +102,8 @@ void flush(std::ostream& out) {
   out.flush();
 }
 
+void note_end(int status, void*) { write_down_end(status); }
+
 // The last of the handlers registered in this process: those that a forked copy has inherited
 // are its parent's, and come after it.
 [[gnu::hot]] void leave(int status, void*) {
@@ -147,7 +149,8 @@ void flush(std::ostream& out) {
 }
 
 [[gnu::hot]] void run_as_child(bool fresh, const std::function<void()>& body) {
-  if (!fresh) on_exit(leave, nullptr);
+  // A program that was executed anew goes through its own end; this only writes it down.
+  on_exit(fresh ? note_end : leave, nullptr);
   int status = 0;
   ThrowSite site;
   try {

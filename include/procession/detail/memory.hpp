@@ -35,7 +35,7 @@ inline bool in_family(const void* address) noexcept {
 }
 
 // What the sweep of a dead process must do with the block beyond freeing it.
-enum class BlockKind : std::uint8_t { Plain, Object, Batch, Pool };
+enum class BlockKind : std::uint8_t { Plain, Object, Batch };
 
 // A block of at least `bytes`, 16-byte aligned (64 when bytes >= 64), owned by this process: it
 // is reclaimed if this process dies before hand_over. Throws OutOfMemory.
