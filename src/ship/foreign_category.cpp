@@ -145,7 +145,7 @@ std::error_code take_code(Reader& reader) {
   std::string message = take_string(reader);
   const int condition = take<std::int32_t>(reader);
   if (const std::error_category* found = find_at_home(home, name)) return {value, *found};
-  return {value, foreign_category(std::move(name), value, std::move(message), condition)};
+  return {value, foreign_category(name, value, message, condition)};
 }
 
 }  // namespace procession::detail
