@@ -110,7 +110,7 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
     Supervisor::Id watch = 0;
     std::uint64_t started = 0;  // nanoseconds
     std::size_t restarts = 0;
-    std::size_t early_deaths = 0;           // in a row, before it was ready
+    std::size_t failed_initializers = 0;    // in a row: it died in them
     std::optional<DeathReason> killed_for;  // that item, if it still runs it
     Batch* killed_batch = nullptr;
     std::uint32_t killed_item = no_item;
@@ -151,7 +151,8 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   void* initializer_block_ = nullptr;
   std::exception_ptr broken_;
   bool closed_ = false, terminated_ = false;
-  std::size_t replacing_ = 0;  // workers being started in place of dead ones
+  std::size_t failed_starts_ = 0;  // in a row, of all workers: they died before they were ready
+  std::size_t replacing_ = 0;      // workers being started in place of dead ones
   Supervisor::Id timer_ = 0;
   std::chrono::nanoseconds shortest_timeout_{0};
   std::size_t retried_ = 0, cancelled_ = 0, lost_ = 0;

@@ -12,7 +12,11 @@
 namespace procession::detail {
 namespace {
 
-constexpr std::size_t most_early_deaths = 5;
+// In a row, of one worker in its initializer: that is the initializer's doing.
+constexpr std::size_t most_failed_initializers = 5;
+// In a row, of all workers before they ran anything of the program's. Whoever kills workers at
+// random hardly ever does so; where no worker can start, it takes no longer than a second.
+constexpr std::size_t most_failed_starts = 100;
 
 }  // namespace
 
@@ -49,7 +53,9 @@ void Core::on_death(std::uint32_t index) {
     if (slot.sleeping.exchange(0) != 0) shared_->sleepers.fetch_sub(1);
     if (slot.spinning.exchange(0) != 0) shared_->spinners.fetch_sub(1);
     const bool was_ready = slot.ready.load() != 0;
-    worker.early_deaths = was_ready ? 0 : worker.early_deaths + 1;
+    const bool initializing = !was_ready && slot.initializing.load() != 0;
+    worker.failed_initializers = initializing ? worker.failed_initializers + 1 : 0;
+    failed_starts_ = was_ready ? 0 : failed_starts_ + 1;
     worker.tasks_before += slot.tasks.exchange(0);
     worker.failed_before += slot.failed.exchange(0);
     worker.peak_memory = std::max(worker.peak_memory, record.peak_memory);
@@ -57,6 +63,7 @@ void Core::on_death(std::uint32_t index) {
     slot.batch.store(nullptr, std::memory_order_seq_cst);
     slot.item.store(no_item);
     slot.ready.store(0);
+    slot.initializing.store(0);
     slot.over_memory.store(0);
     slot.idle.store(0);
     slot.idle_since.store(0);
@@ -65,10 +72,14 @@ void Core::on_death(std::uint32_t index) {
     if (void* trouble = slot.trouble.load(std::memory_order_acquire); trouble && !broken_) {
       Reader reader(static_cast<std::byte*>(trouble), block_size(trouble));
       broken_ = decode_exception(reader);
-    } else if (worker.early_deaths >= most_early_deaths && !broken_) {
+    } else if ((worker.failed_initializers >= most_failed_initializers ||
+                failed_starts_ >= most_failed_starts) &&
+               !broken_) {
+      const std::size_t attempts = initializing ? worker.failed_initializers : failed_starts_;
       broken_ = std::make_exception_ptr(
-          WorkerDied(child->pid(), exitcode, reason, static_cast<int>(worker.early_deaths),
-                     "workers of the pool die before they can run anything"));
+          WorkerDied(child->pid(), exitcode, reason, static_cast<int>(attempts),
+                     initializing ? "the initializer of the pool's workers"
+                                  : "workers of the pool die before they can run anything"));
     }
     const bool work_left = shared_->head.load() < shared_->tail.load();
     replace = !terminated_ && !process_is_ending() && broken_ == nullptr && (!closed_ || work_left);

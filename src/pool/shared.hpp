@@ -40,6 +40,7 @@ struct alignas(64) WorkerSlot {
   std::atomic<std::uint64_t> began;  // of a timed item, nanoseconds
   std::atomic<std::uint32_t> sleeping;
   std::atomic<std::uint32_t> spinning;
+  std::atomic<std::uint32_t> initializing;       // it runs the initializer
   std::atomic<std::uint32_t> ready;              // the initializer is done
   std::atomic<std::uint32_t> over_memory;        // it ended itself at the memory limit
   std::atomic<void*> trouble;                    // what the initializer threw

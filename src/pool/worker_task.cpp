@@ -23,6 +23,7 @@ void out_of_private_memory() {
 // False: it threw; the pool finds the exception in the slot.
 bool initialise(PoolShared& shared, WorkerSlot& slot) {
   if (shared.initializer_block == nullptr) return true;
+  slot.initializing.store(1, std::memory_order_release);
   ThrowSite site;
   try {
     call_watching_throws(

@@ -42,8 +42,8 @@ class Killer {
       ++killed_;
     }
   }
-  // Under a sanitizer a start takes longer than what lies between two kills: a pool whose workers
-  // die five times in a row before they are ready gives up, and is right to.
+  // Under a sanitizer a start takes longer than what lies between two kills: a pool none of whose
+  // workers gets ready in a hundred starts gives up, and is right to.
   std::vector<pid_t> victims() const {
     if (!under_sanitizer) return worker_pids(pool_);
     std::vector<pid_t> ready;

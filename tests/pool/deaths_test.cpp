@@ -98,6 +98,22 @@ TEST(PoolDeaths, AnOverflownStackIsASignal) {
   EXPECT_EQ(death->signal(), SIGSEGV);
 }
 
+// Nor does the pool give up: it is not the program's code that ended them.
+TEST(PoolDeaths, WorkersThatAreKilledAsSoonAsTheyAreThereAreReplaced) {
+  Pool pool(1);
+  pid_t last = 0;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(eventually([&] {
+      const auto pids = worker_pids(pool);
+      if (pids.empty() || pids.front() == last || pids.front() <= 0) return false;
+      last = pids.front();
+      return true;
+    }));
+    ::kill(last, SIGKILL);
+  }
+  EXPECT_EQ(pool.apply_async(square, 7).get(patience), 49);
+}
+
 TEST(PoolDeaths, NobodyNoticesThatIdleWorkersAreKilled) {
   Pool pool(3);
   pool.map(square, {1, 2, 3, 4, 5, 6}, 1);
