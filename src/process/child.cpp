@@ -27,6 +27,7 @@
 #include "system/cpu.hpp"
 #include "system/daemon_pipe.hpp"
 #include "system/errors.hpp"
+#include "system/futex.hpp"
 #include "system/proc.hpp"
 
 namespace procession::detail {
@@ -222,6 +223,12 @@ void Child::start_served(Task& task, const StartOrder& order, bool spawn, int re
   pidfd_ = std::move(made.pidfd);
 }
 
+namespace {
+
+[[gnu::hot]] void run_task(void* task) { static_cast<Task*>(task)->run(); }
+
+}  // namespace
+
 [[gnu::hot]] void Child::start_forked(Task& task, StartOrder& order, int report) {
   const int threads = thread_count();
   warn_of_threads(name_, threads);
@@ -239,7 +246,7 @@ void Child::start_served(Task& task, const StartOrder& order, bool spawn, int re
     close_stdin();
     set_report_descriptor(report);
     obey(order);
-    run_as_child(false, [&task] { task.run(); });
+    run_as_child(false, run_task, &task);
   }
   if (pid < 0) throw_system_error(errno, "fork");
   pid_ = pid;
@@ -294,6 +301,22 @@ bool Child::wait(std::optional<std::chrono::steady_clock::time_point> deadline) 
   return wait_pidfd(pidfd_.get(), deadline);
 }
 
+namespace {
+
+// Whether the server, which the end of the process has woken too, writes it down in the time that a
+// question would take. With one CPU it could not run meanwhile.
+bool soon_written_down(const ProcessSlot& slot) noexcept {
+  static const int looks = usable_cpu_count() > 1 ? 200 : 1;
+  for (int look = 0; look < looks; ++look) {
+    if (slot.ended.load(std::memory_order_acquire) != 0) return true;
+    cpu_relax();
+    cpu_relax();
+  }
+  return false;
+}
+
+}  // namespace
+
 ExitRecord Child::collect() {
   std::lock_guard guard(mutex_);
   if (record_) return *record_;
@@ -301,7 +324,7 @@ ExitRecord Child::collect() {
   ProcessSlot& slot = slot_at(slot_);
   if (served_) {
     // The server reaps by itself, but may not have got to it yet.
-    if (slot.ended.load(std::memory_order_acquire) == 0) (void)request_reap(slot_, generation_);
+    if (!soon_written_down(slot)) (void)request_reap(slot_, generation_);
     if (slot.ended.load(std::memory_order_acquire) != 0) {
       record.status = slot.wait_status;
       record.user_time = std::chrono::nanoseconds(slot.user_ns);

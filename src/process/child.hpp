@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -89,7 +88,7 @@ void set_inherited_start_method(StartMethod method) noexcept;
 
 // Runs the body as the target of a child and exits; see API: exit codes, uncaught exceptions,
 // flushing, the parent's atexit handlers. `fresh`: this process was executed and may run its own.
-[[noreturn]] void run_as_child(bool fresh, const std::function<void()>& body);
+[[noreturn]] void run_as_child(bool fresh, void (*body)(void*), void* argument);
 
 // In the child: brings limits, affinity and environment into force, reports, and runs what the
 // block at the slot says.

@@ -148,14 +148,13 @@ void note_end(int status, void*) { write_down_end(status); }
   }
 }
 
-[[gnu::hot]] void run_as_child(bool fresh, const std::function<void()>& body) {
+[[gnu::hot]] void run_as_child(bool fresh, void (*body)(void*), void* argument) {
   // A program that was executed anew goes through its own end; this only writes it down.
   on_exit(fresh ? note_end : leave, nullptr);
   int status = 0;
   ThrowSite site;
   try {
-    call_watching_throws([](void* f) { (*static_cast<const std::function<void()>*>(f))(); },
-                         const_cast<std::function<void()>*>(&body), site);
+    call_watching_throws(body, argument, site);
   } catch (abi::__forced_unwind&) {
     throw;  // pthread_exit() in the target
   } catch (...) {
@@ -181,7 +180,15 @@ void run_received_task(bool fresh) {
     _exit(127);
   }
   obey(order);
-  run_as_child(fresh, [&] { entry(reader); });
+  struct Call {
+    TaskEntry entry;
+    Reader& reader;
+  } call{entry, reader};
+  const auto run = [](void* opaque) {
+    const auto& the = *static_cast<const Call*>(opaque);
+    the.entry(the.reader);
+  };
+  run_as_child(fresh, run, &call);
 }
 
 }  // namespace procession::detail
