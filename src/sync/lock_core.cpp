@@ -242,6 +242,18 @@ bool settle_death(LockCore& core, std::uint64_t word) noexcept {
   return true;
 }
 
+std::uint64_t settle_if_dead(LockCore& core, const Object& named) {
+  for (;;) {
+    const std::uint64_t word = core.word.load(std::memory_order_acquire);
+    if (word == 0 || (word & poisoned_bit) != 0 || !is_dead(word)) return word;
+    Sleeper sleeper(this_thread(), futex_of(core));
+    sleeper.go_on_duty();
+    if (!settle_death(core, word)) continue;
+    sleeper.wake_all();
+    if (core.on_death == OwnerDeath::Release) log_passed_on(word, named);
+  }
+}
+
 void lock_acquire(LockCore& core, const Object& named) {
   const CallingThread& me = this_thread();
   if (take_free(core, me)) [[likely]]

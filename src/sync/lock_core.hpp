@@ -26,4 +26,7 @@ inline const std::atomic<std::uint32_t>& futex_of(const LockCore& core) noexcept
 // everybody who sleeps on the futex must be woken. REQUIRES: that owner is dead; on duty.
 bool settle_death(LockCore& core, std::uint64_t word) noexcept;
 
+// The word, after the death of its owner, if it is dead, has been made known.
+[[nodiscard]] std::uint64_t settle_if_dead(LockCore& core, const Object& named);
+
 }  // namespace procession::detail

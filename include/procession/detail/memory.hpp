@@ -52,7 +52,7 @@ void deallocate(void* block) noexcept;
 // belongs to whoever owns the memory around `home`, and outlives this process.
 void hand_over(void* block, std::atomic<void*>& home) noexcept;
 
-enum class ObjectKind : std::uint16_t { Lock = 1, Event, Value, Test };
+enum class ObjectKind : std::uint16_t { Lock = 1, Event, Value, Test, RLock, RWLock };
 
 // Head of every shared object. `references` counts the processes that hold at least one handle
 // plus the blocks that carry one; it changes only in a logged transaction (memory/references).
