@@ -71,10 +71,11 @@ bool settle_death(LockCore& core, std::uint64_t word) noexcept {
   return true;
 }
 
-std::uint64_t settle_if_dead(LockCore& core, const Object& named) {
+void refuse_release(LockCore& core, const Object& named) {
   for (;;) {
     const std::uint64_t word = core.word.load(std::memory_order_acquire);
-    if (word == 0 || (word & poisoned_bit) != 0 || !names_a_dead(word)) return word;
+    if (word == 0 || (word & poisoned_bit) != 0) throw_not_held(word, named);
+    if (!names_a_dead(word)) throw_not_yours(word, named);
     Sleeper sleeper(this_thread(), futex_of(core));
     sleeper.go_on_duty();
     if (!settle_death(core, word)) continue;

@@ -54,7 +54,7 @@ bool settle_death(LockCore& core, std::uint64_t word) noexcept;
 // The warning of OnOwnerDeath::Release, for a death that was settled.
 void tell_passed_on(const LockCore& core, std::uint64_t word, const Object& named);
 
-// The word, after the death of its owner, if it is dead, has been made known.
-[[nodiscard]] std::uint64_t settle_if_dead(LockCore& core, const Object& named);
+// For a release by a thread that is not the owner. The owner's death, if it is dead, is made known.
+[[noreturn]] void refuse_release(LockCore& core, const Object& named);
 
 }  // namespace procession::detail

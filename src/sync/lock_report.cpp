@@ -60,6 +60,12 @@ void throw_not_yours(std::uint64_t word, const Object& named) {
                    " holds; only the thread that has acquired it may release it");
 }
 
+void throw_no_share(const Object& named) {
+  throw StateError("unlock_shared() of " + object_text(named.name) +
+                   " by a thread that has no share of it; call lock_shared() first, in the same "
+                   "thread");
+}
+
 void throw_too_deep(const Object& named) {
   throw StateError("acquire() of " + object_text(named.name) +
                    " by a thread that holds it as often as can be counted; release it as often as "

@@ -31,13 +31,6 @@ void deepen(LockCore& core, const Object& named) {
   set_depth(core, depth + 1);
 }
 
-// REQUIRES: the calling thread is not the owner.
-[[noreturn]] void refuse_release(LockCore& core, const Object& named) {
-  const std::uint64_t word = settle_if_dead(core, named);
-  if (word == 0 || (word & poisoned_bit) != 0) throw_not_held(word, named);
-  throw_not_yours(word, named);
-}
-
 }  // namespace
 
 void rlock_acquire(LockCore& core, const Object& named) {

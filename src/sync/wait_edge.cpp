@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <optional>
 #include <string>
 
@@ -45,11 +46,18 @@ std::optional<Edge> edge_of(WaitNode node) noexcept {
   return edge;
 }
 
+// Invariant 5 tells shares from entries that will be taken back.
+void append_readers(const Edge& edge, std::vector<WaitNode>& out) {
+  std::vector<WaitNode> entered;
+  static_cast<const ReaderTable*>(edge.target.at)->append_holders(entered);
+  std::ranges::copy_if(entered, std::back_inserter(out), [&](WaitNode reader) {
+    const auto next = edge_of(reader);
+    return !next || next->named != edge.named;
+  });
+}
+
 void append_holders(const Edge& edge, std::vector<WaitNode>& out) {
-  if (edge.target.kind == WaitTarget::Kind::Readers) {
-    static_cast<const ReaderTable*>(edge.target.at)->append_holders(out);
-    return;
-  }
+  if (edge.target.kind == WaitTarget::Kind::Readers) return append_readers(edge, out);
   const auto& core = *static_cast<const LockCore*>(edge.target.at);
   const std::uint64_t word = core.word.load(std::memory_order_seq_cst);
   if (word == 0 || (word & poisoned_bit) != 0) return;

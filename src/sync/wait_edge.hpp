@@ -14,6 +14,8 @@
 //   3. Who has found a cycle makes sure of it while it holds ThreadTable::verdict, and withdraws
 //      its edge before it lets go. So of those who find the same cycle one is the victim.
 //   4. Edges of the dead do not count, and who is dead holds nothing.
+//   5. A thread whose edge names an RWLock has no share of it: it would get another at once, or be
+//      told of its own share. What its entry says is an attempt (rw_lock_core.cpp, invariant 2).
 // The single stores: publish: `sequence` to odd; withdraw, and so the verdict: `sequence` to even.
 #pragma once
 

@@ -59,7 +59,7 @@ enum class ObjectKind : std::uint16_t { Lock = 1, Event, Value, Test, RLock, RWL
 struct Object {
   std::uint32_t magic;
   ObjectKind kind;
-  std::uint16_t reserved;
+  std::uint16_t homes;  // words right behind the head at which blocks hang that go with the object
   std::uint64_t references;
   char name[32];  // for diagnostics; truncated, always terminated
 };
