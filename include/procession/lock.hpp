@@ -40,7 +40,8 @@
 //
 // A blocking acquire (without a duration) that closes a cycle of owners, of Lock, RLock and RWLock
 // in any mixture, throws DeadlockError in one of its waiters and takes nothing; the others go on
-// waiting, for that one to let go of what it holds.
+// waiting, for that one to let go of what it holds. That a thread outside the cycle might release
+// one of its locks is not considered.
 //
 // Guaranteed: a process that is killed at any instruction of any of these calls leaves the lock
 // free, held by a living thread, or its death to be noticed; and no wake-up is lost with it. The

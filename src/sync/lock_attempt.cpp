@@ -104,7 +104,7 @@ class Attempt {
 
   // Before the first sleep, and once: who comes last sees the whole of a cycle (wait_edge.hpp).
   bool closes_a_cycle() {
-    if (edge_.published()) return false;
+    if (std::exchange(looked_, true)) return false;
     sleeper_.go_off_duty();  // all are woken to whom a death was news, and we have not slept
     edge_.publish({WaitTarget::Kind::Owner, &core_}, named_);
     cycle_ = edge_.find_deadlock();
@@ -166,6 +166,7 @@ class Attempt {
   std::vector<WaitEdge> cycle_;
   Spin spin_;
   std::uint64_t settled_ = 0;
+  bool looked_ = false;
   bool slept_ = false;
   bool timed_out_ = false;
 };

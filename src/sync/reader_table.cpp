@@ -27,14 +27,21 @@ void add_chunk(std::atomic<void*>& home, std::size_t chunk) {
   if (!hand_over_first(block, home)) deallocate(block);
 }
 
-// Calls visit(entry, owner) for each entry with shares until one returns true. REQUIRES: the
+// Most often all counts are 0, and that can be seen without a branch for each.
+bool all_zero(const std::atomic<std::uint64_t>* entries, std::size_t count) noexcept {
+  std::uint64_t words = 0;
+  for (std::size_t i = 0; i < count; ++i) words |= entries[i].load(std::memory_order_seq_cst);
+  return static_cast<std::uint32_t>(words) == 0;
+}
+
+// Calls visit(owner) for each entry with shares until one returns true. REQUIRES: the
 // object lives.
 template <class Visit>
 void visit_shares(std::atomic<void*> (&chunks)[ReaderTable::chunk_count], Visit visit) {
   for (std::size_t chunk = 0; chunk < ReaderTable::chunk_count; ++chunk) {
     auto* entries =
         static_cast<std::atomic<std::uint64_t>*>(chunks[chunk].load(std::memory_order_seq_cst));
-    if (entries == nullptr) continue;
+    if (entries == nullptr || all_zero(entries, first_chunk << chunk)) continue;
     for (std::size_t i = 0; i < first_chunk << chunk; ++i) {
       std::uint64_t word = entries[i].load(std::memory_order_seq_cst);
       if (static_cast<std::uint32_t>(word) == 0) continue;

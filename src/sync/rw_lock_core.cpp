@@ -77,7 +77,7 @@ class Drain {
   bool run() {
     while (lock_.readers.any()) {
       if (limit_.patience == Patience::None || expired()) return false;
-      if (limit_.patience == Patience::ForEver && !edge_.published()) look_for_a_cycle();
+      if (limit_.patience == Patience::ForEver && !std::exchange(looked_, true)) look_for_a_cycle();
       sleep();
     }
     return true;
@@ -116,6 +116,7 @@ class Drain {
   const Limit& limit_;
   Sleeper sleeper_;
   PublishedEdge edge_;
+  bool looked_ = false;
 };
 
 // From draining_bit to the writer; if not, the word is given back. REQUIRES: as for Drain.
@@ -200,7 +201,9 @@ void rw_unlock_shared(RWLockShared& lock) {
 
 bool rw_is_taken(RWLockShared& lock) {
   (void)this_thread();
-  return lock_is_taken(lock.writer) || lock.readers.any();
+  const std::uint64_t word = lock.writer.word.load(std::memory_order_acquire);
+  const bool abandoned = (word & draining_bit) != 0 && names_a_dead(word);
+  return (word != 0 && !abandoned) || lock.readers.any();
 }
 
 }  // namespace procession::detail

@@ -132,6 +132,7 @@ bool some_holder_waits(WaitNode node) {
 void PublishedEdge::publish(WaitTarget target, const Object& named) noexcept {
   WaitMark& mark = me_.slot->waits;
   const std::uint64_t sequence = mark.sequence.load(std::memory_order_relaxed);
+  if (sequence % 2 != 0) return;
   // Release: a reader that sees one of these sees the even number before them, too.
   mark.target.store(target.word(), std::memory_order_release);
   mark.named.store(&named, std::memory_order_release);
@@ -148,7 +149,8 @@ void PublishedEdge::withdraw() noexcept {
 }
 
 std::vector<WaitEdge> PublishedEdge::find_deadlock() {
-  if (!some_holder_waits(me_.owner) || find_standing_cycle(me_.owner).empty()) return {};
+  if (!published_ || !some_holder_waits(me_.owner) || find_standing_cycle(me_.owner).empty())
+    return {};
   const RobustGuard guard(thread_table().verdict);
   const auto edges = find_standing_cycle(me_.owner);
   if (edges.empty()) return {};

@@ -49,14 +49,14 @@ class PublishedEdge {
   PublishedEdge(const PublishedEdge&) = delete;
   PublishedEdge& operator=(const PublishedEdge&) = delete;
 
-  [[nodiscard]] bool published() const noexcept { return published_; }
-  // Never blocks. REQUIRES: not published.
+  // Never blocks. Does nothing where a signal handler has interrupted a wait of this thread: the
+  // slot has room for one edge. REQUIRES: not published.
   void publish(WaitTarget target, const Object& named) noexcept;
   void withdraw() noexcept;
 
   // Not empty: this wait would close that cycle, this thread is the one to give up, and its edge
-  // is withdrawn. Blocks only while another thread judges a cycle. REQUIRES: published, not on
-  // duty (sleeper.hpp, invariant 4).
+  // is withdrawn. Blocks only while another thread judges a cycle. REQUIRES: not on duty
+  // (sleeper.hpp, invariant 4).
   [[nodiscard]] std::vector<WaitEdge> find_deadlock();
 
  private:

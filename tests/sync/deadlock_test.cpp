@@ -323,6 +323,39 @@ TEST(DeadlockTest, ProcessesOfTheForkServer) {
   EXPECT_EQ(victims.load(), 1);
 }
 
+// Its own waits are seen again when the handler has returned.
+TEST(DeadlockTest, ASignalHandlerThatTakesALockSpoilsNoWait) {
+  static const Lock* of_handler = nullptr;
+  static const Event* handled = nullptr;
+  const Lock mine(Name{"mine"}), theirs(Name{"theirs"}), third;
+  const Event ran;
+  of_handler = &third;
+  handled = &ran;
+  mine.acquire();
+  third.acquire();
+  Child child = start_child([&] {
+    struct sigaction action {};
+    action.sa_handler = [](int) {
+      of_handler->acquire();
+      of_handler->release();
+      handled->set();
+    };
+    ::sigaction(SIGUSR1, &action, nullptr);
+    theirs.acquire();
+    mine.acquire();
+    mine.release();
+    theirs.release();
+  });
+  await_futex_sleep(child);
+  child.kill(SIGUSR1);
+  std::this_thread::yield();
+  third.release();
+  EXPECT_TRUE(ran.wait(20s));
+  EXPECT_THROW(theirs.acquire(), DeadlockError);
+  mine.release();
+  EXPECT_EQ(child.wait(), success);
+}
+
 TEST(DeadlockTest, TheLockOfAValueTakesPart) {
   const Value<int> value(0, Name{"value"});
   const Lock lock(Name{"lock"});

@@ -523,6 +523,19 @@ TEST(RWLockDeathTest, OfAWaitingWriterLetsTheReadersIn) {
   }
 }
 
+TEST(RWLockDeathTest, OfAWaitingWriterIsNoHold) {
+  const RWLock lock;
+  Child reader = child_that([&] { lock.lock_shared(); });
+  Child writer = start_child([&] { lock.lock(); });
+  await_futex_sleep(writer);
+  end(writer);
+  EXPECT_TRUE(lock.locked());
+  EXPECT_TRUE(lock.try_lock_shared());
+  lock.unlock_shared();
+  end(reader);
+  EXPECT_FALSE(lock.locked());
+}
+
 TEST(RWLockDeathTest, ManyKillsNeverStopTheSurvivors) {
   const RWLock lock;
   const auto work = [&](int n) {
