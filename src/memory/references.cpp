@@ -54,11 +54,21 @@ void enter(Object* object, std::uint64_t* entry) noexcept {
   shard.unlock();
 }
 
+// Invariant 3. REQUIRES: the shard of the object; the last reference, so nobody uses it.
+void free_belongings(Object* object) noexcept {
+  auto* homes = reinterpret_cast<std::atomic<void*>*>(object + 1);
+  for (std::size_t i = 0; i < object->homes; ++i) {
+    void* block = homes[i].load(std::memory_order_acquire);
+    if (block != nullptr) deallocate_if_home(block, homes[i]);
+  }
+}
+
 // {references - 1, *entry = 0} as one; with the last reference the object goes away.
 void strike_out(Object* object, std::uint64_t* entry) noexcept {
   auto& shard = shard_of(object);
   shard.lock();
   if (load_word(*entry) == as_word(object)) {  // else a sweeper before us has done it
+    if (object->references == 1) free_belongings(object);
     shard.set(&object->references, object->references - 1);
     shard.set(entry, 0);
     if (object->references == 1) {

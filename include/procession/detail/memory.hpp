@@ -52,14 +52,14 @@ void deallocate(void* block) noexcept;
 // belongs to whoever owns the memory around `home`, and outlives this process.
 void hand_over(void* block, std::atomic<void*>& home) noexcept;
 
-enum class ObjectKind : std::uint16_t { Lock = 1, Event, Value, Test };
+enum class ObjectKind : std::uint16_t { Lock = 1, Event, Value, Test, RLock, RWLock };
 
 // Head of every shared object. `references` counts the processes that hold at least one handle
 // plus the blocks that carry one; it changes only in a logged transaction (memory/references).
 struct Object {
   std::uint32_t magic;
   ObjectKind kind;
-  std::uint16_t reserved;
+  std::uint16_t homes;  // words right behind the head at which blocks hang that go with the object
   std::uint64_t references;
   char name[32];  // for diagnostics; truncated, always terminated
 };
