@@ -11,5 +11,6 @@
 #include "procession/pool.hpp"
 #include "procession/process.hpp"
 #include "procession/remote.hpp"
+#include "procession/semaphore.hpp"
 #include "procession/types.hpp"
 #include "procession/value.hpp"

@@ -11,6 +11,9 @@
 //      last one sets home `dying` and returns the block.
 //   3. Who adds a reference holds one already, in its own ledger or in a block that it owns. So
 //      an object without references can not come back.
+//   4. So an object with one reference is that holder's alone. What belongs to an object (blocks
+//      at its homes, references that it carries) is freed before the last reference is struck
+//      out, by who is about to: a death in between leaves the rest to whoever sweeps the holder.
 // The single store: LoggedMutex::committed_ of the object's shard.
 #pragma once
 
