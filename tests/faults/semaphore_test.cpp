@@ -27,6 +27,7 @@ class SemaphoreFaults : public FamilyFaults {
     warm.acquire();
     EXPECT_FALSE(warm.acquire(std::chrono::milliseconds(1)));
     warm.release();
+    EXPECT_FALSE(Semaphore(0).acquire(std::chrono::milliseconds(1)));
   }
 
   void begin(int value) {
@@ -270,7 +271,6 @@ TEST_F(SemaphoreFaults, ABareWaiterIsNotForgottenWhenAnotherIsKilled) {
   kill_everywhere(plan, 3);
 }
 
-// A third process is the holder, and dies; the waiter that is told first is killed.
 TEST_F(SemaphoreFaults, TheLastHandleOfADeadOnesSemaphore) {
   FaultPlan plan;
   plan.name = "the last handle, with entries";
