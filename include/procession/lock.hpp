@@ -38,6 +38,11 @@
 // stopped or slow holder is alive. Waiters learn of a death at once, and it is named by pid and
 // process name however late the next acquirer comes.
 //
+// A blocking acquire (without a duration) that closes a cycle of owners, of Lock, RLock and RWLock
+// in any mixture, throws DeadlockError in one of its waiters and takes nothing; the others go on
+// waiting, for that one to let go of what it holds. That a thread outside the cycle might release
+// one of its locks is not considered.
+//
 // Guaranteed: a process that is killed at any instruction of any of these calls leaves the lock
 // free, held by a living thread, or its death to be noticed; and no wake-up is lost with it. The
 // lock is not fair: a thread that comes just then may be served before one that has waited. Of
@@ -66,7 +71,8 @@ class Lock : public detail::HandleBase {
   explicit Lock(OnOwnerDeath on_death, const Name& name = {}) : Lock(name, on_death) {}
 
   // Blocks until the calling thread holds the lock; always true. Throws OwnerDied if its holder
-  // died, DeadlockError if the calling thread holds it already.
+  // died, DeadlockError if this wait would close a cycle of owners: that the calling thread holds
+  // it already is the smallest.
   bool acquire() const {
     lock();
     return true;

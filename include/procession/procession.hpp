@@ -11,6 +11,8 @@
 #include "procession/pool.hpp"
 #include "procession/process.hpp"
 #include "procession/remote.hpp"
+#include "procession/rlock.hpp"
+#include "procession/rw_lock.hpp"
 #include "procession/semaphore.hpp"
 #include "procession/types.hpp"
 #include "procession/value.hpp"

@@ -8,7 +8,8 @@
 //   hits.with_lock([](long& n) { n = n * 3 + 1; });   // several steps, one at a time
 //
 // What goes together with what: load, store, fetch_add, exchange and compare_exchange with each
-// other, always. with_lock with with_lock. value() is a plain reference: use it alone, or where
+// other, always. with_lock and get_lock() with each
+// other. value() is a plain reference: use it alone, or where
 // the program sees to it that nobody else does.
 #pragma once
 
@@ -26,7 +27,9 @@
 #include "procession/detail/handle.hpp"
 #include "procession/detail/lock_core.hpp"
 #include "procession/detail/memory.hpp"
+#include "procession/detail/rlock_core.hpp"
 #include "procession/detail/wide_value.hpp"
+#include "procession/rlock.hpp"
 #include "procession/types.hpp"
 
 namespace procession {
@@ -46,16 +49,14 @@ consteval bool fits_instruction() {
 
 template <class T>
 struct SmallValueShared {
-  Object head;
-  LockCore lock;
+  LockShared guard;  // an RLock of get_lock() sees this much
   alignas(std::atomic_ref<T>::required_alignment) T value;
 };
 
 template <class T>
 struct WideValueShared {
   static constexpr std::size_t words = (sizeof(T) + 7) / 8;
-  Object head;
-  LockCore lock;
+  LockShared guard;  // as above
   WideValue wide;
   union {  // whole words, also where T is none
     alignas(std::max<std::size_t>(alignof(T), 8)) std::uint64_t current[words];
@@ -98,7 +99,7 @@ class Value : public detail::HandleBase {
   // at once and piecemeal. Blocks, for a T of more than 8 bytes, while a store is under way.
   T& value() const {
     Shared& at = shared();
-    if constexpr (!small) detail::wide_settle(at.wide, at.copies(), at.head);
+    if constexpr (!small) detail::wide_settle(at.wide, at.copies(), at.guard.head);
     return at.value;
   }
 
@@ -124,18 +125,25 @@ class Value : public detail::HandleBase {
     if constexpr (small) {
       std::atomic_ref<T>(at.value).store(desired);
     } else {
-      detail::wide_store(at.wide, at.copies(), at.head, std::addressof(desired), sizeof(T));
+      detail::wide_store(at.wide, at.copies(), at.guard.head, std::addressof(desired), sizeof(T));
     }
   }
 
-  // f(T&) with the lock of the value held, its result returned. Blocks while another thread is
-  // inside; a call within a call in the same thread does not. Does not keep load and store out.
-  // Throws OwnerDied when a process died inside; what f throws.
+  // The lock of the value, for several steps that belong together. It is one more handle to the
+  // value, and keeps it alive. Throws OutOfMemory.
+  [[nodiscard]] RLock get_lock() const {
+    (void)shared();
+    return RLock::from_object(handle_object());
+  }
+
+  // f(T&) with get_lock() held, its result returned. Blocks while another thread is inside; a call
+  // within a call in the same thread does not. Does not keep load and store out. Throws OwnerDied
+  // when a process died inside, until somebody calls get_lock().recover(); DeadlockError; what f
+  // throws.
   template <class F>
   auto with_lock(F f) const {
-    Shared& at = shared();
-    if (detail::lock_is_mine(at.lock)) return f(value());
-    detail::CoreGuard guard(at.lock, at.head);
+    auto& [head, core] = shared().guard;
+    detail::RLockGuard guard(core, head);
     return f(value());
   }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "procession/detail/lock_core.hpp"
+#include "sync/thread_table.hpp"
 
 namespace procession::detail {
 
@@ -14,7 +15,9 @@ namespace procession::detail {
 inline constexpr std::uint64_t waiters_bit = std::uint64_t{1} << 31;
 inline constexpr std::uint64_t poisoned_bit = std::uint64_t{1} << 30;
 
-inline constexpr std::uint64_t owner_bits = ~(waiters_bit | poisoned_bit);
+inline constexpr std::uint64_t draining_bit = std::uint64_t{1} << 29;
+
+inline constexpr std::uint64_t owner_bits = ~(waiters_bit | poisoned_bit | draining_bit);
 
 inline const std::atomic<std::uint32_t>& futex_of(const LockCore& core) noexcept {
   static_assert(sizeof(core.word) == 8 && std::endian::native == std::endian::little);
@@ -22,8 +25,36 @@ inline const std::atomic<std::uint32_t>& futex_of(const LockCore& core) noexcept
   return *static_cast<const std::atomic<std::uint32_t>*>(low_half);
 }
 
+// REQUIRES: the word is not 0.
+inline bool names_a_dead(std::uint64_t word) noexcept {
+  const Owner owner = Owner::from(word);
+  return owner_is_dead(thread_slot(owner.slot), owner.generation);
+}
+
+// A lock names the calling thread as its owner from now on.
+inline void count_taken(const CallingThread& me) noexcept {
+  auto& held = me.slot->held;
+  held.store(held.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+// The lock does not name `owner` any more.
+inline void count_given(const CallingThread& me, std::uint64_t owner) noexcept {
+  if (owner == me.owner) {
+    auto& held = me.slot->held;
+    held.store(held.load(std::memory_order_relaxed) - 1, std::memory_order_release);
+  } else {
+    thread_slot(Owner::from(owner).slot).given_back.fetch_add(1, std::memory_order_acq_rel);
+  }
+}
+
 // Makes the death of the owner that `word` names known. True: it was this call that did; then
 // everybody who sleeps on the futex must be woken. REQUIRES: that owner is dead; on duty.
 bool settle_death(LockCore& core, std::uint64_t word) noexcept;
+
+// The warning of OnOwnerDeath::Release, for a death that was settled.
+void tell_passed_on(const LockCore& core, std::uint64_t word, const Object& named);
+
+// For a release by a thread that is not the owner. The owner's death, if it is dead, is made known.
+[[noreturn]] void refuse_release(LockCore& core, const Object& named);
 
 }  // namespace procession::detail

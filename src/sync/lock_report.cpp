@@ -51,6 +51,27 @@ void throw_not_held(std::uint64_t word, const Object& named) {
   throw StateError(what + " since " + text_of(word) + " died with it; call recover() first");
 }
 
+void throw_not_yours(std::uint64_t word, const Object& named) {
+  const Who who = who_is(word);
+  const std::string holder = who.pid == this_thread().slot->pid.load(std::memory_order_relaxed)
+                                 ? "another thread of this process"
+                                 : process_text(who.process_name, who.pid);
+  throw StateError("release() of " + object_text(named.name) + ", which " + holder +
+                   " holds; only the thread that has acquired it may release it");
+}
+
+void throw_no_share(const Object& named) {
+  throw StateError("unlock_shared() of " + object_text(named.name) +
+                   " by a thread that has no share of it; call lock_shared() first, in the same "
+                   "thread");
+}
+
+void throw_too_deep(const Object& named) {
+  throw StateError("acquire() of " + object_text(named.name) +
+                   " by a thread that holds it as often as can be counted; release it as often as "
+                   "it is acquired");
+}
+
 void log_passed_on(std::uint64_t word, const Object& named) {
   get_logger()->warn("{} died while it held {}; the lock was passed on", text_of(word),
                      object_text(named.name));

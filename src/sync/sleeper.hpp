@@ -48,13 +48,16 @@ class Sleeper {
   // Not on duty yet. `word` is the one that will be slept on and woken.
   Sleeper(const CallingThread& me, const std::atomic<std::uint32_t>& word) noexcept
       : me_(me), word_(word) {}
-  ~Sleeper() {
-    if (on_duty_) set_pending(before_);
-  }
+  ~Sleeper() { go_off_duty(); }
   Sleeper(const Sleeper&) = delete;
   Sleeper& operator=(const Sleeper&) = delete;
 
   void go_on_duty() noexcept;
+  // REQUIRES: it has not slept, and whom it had to wake are woken.
+  void go_off_duty() noexcept {
+    if (on_duty_) set_pending(before_);
+    on_duty_ = false;
+  }
   [[nodiscard]] bool on_duty() const noexcept { return on_duty_; }
 
   // Sleeps while the word is `expected` and all of `owners` live. Goes on duty. Woken also means:

@@ -47,6 +47,7 @@ void make_table() {
   if (root.load(std::memory_order_acquire) != nullptr) return;
   void* block = allocate(sizeof(ThreadTable));
   std::memset(block, 0, sizeof(ThreadTable));
+  static_cast<ThreadTable*>(block)->verdict.initialise();
   publish_once(block, root);
 }
 
@@ -106,6 +107,8 @@ bool claim(ThreadSlot& slot, bool forget) noexcept {
   slot.held.store(0, std::memory_order_relaxed);
   slot.given_back.store(0, std::memory_order_relaxed);
   static_assert(sizeof slot.process_name == sizeof self().name);
+  auto& waits = slot.waits.sequence;  // a former occupant may have died waiting
+  waits.store((waits.load(std::memory_order_relaxed) + 1) / 2 * 2, std::memory_order_relaxed);
   copy_text(slot.process_name, sizeof slot.process_name, self().name);
   slot.occupancy.store(occupancy + 1, std::memory_order_release);
   return true;
@@ -188,6 +191,8 @@ ThreadSlot& thread_slot(std::uint32_t slot) noexcept {
       static_cast<ThreadSlot*>(thread_table().chunks[chunk].load(std::memory_order_acquire));
   return slots[n - (first_chunk << chunk)];
 }
+
+bool is_thread_slot(std::uint32_t slot) noexcept { return slot - 1 < limit() - 1; }
 
 const CallingThread& register_thread() {
   ensure_family();

@@ -38,6 +38,14 @@
 
 namespace procession::detail {
 
+// What the occupant of a slot waits for (wait_edge.hpp). Written by the occupant alone.
+struct WaitMark {
+  std::atomic<std::uint64_t> sequence;  // odd: it waits, and the rest says for what
+  std::atomic<std::uint64_t> target;
+  std::atomic<const void*> named;
+  std::atomic<std::int64_t> since;  // ns of the monotonic clock
+};
+
 struct alignas(64) ThreadSlot {
   std::atomic<std::uint32_t> occupancy;
   std::atomic<std::int32_t> pid;
@@ -48,6 +56,7 @@ struct alignas(64) ThreadSlot {
   std::atomic<std::uint64_t> given_back;  // those that somebody else has set free
   RobustMutex life;
   char process_name[96];
+  WaitMark waits;
 };
 
 struct ThreadTable {
@@ -58,6 +67,8 @@ struct ThreadTable {
   // sleeper.hpp
   alignas(64) std::atomic<std::uint32_t> bell;  // always 0
   std::atomic<std::uint32_t> rounds;
+  // wait_edge.hpp
+  RobustMutex verdict;
 };
 
 // The calling thread as this process knows it.
@@ -70,7 +81,7 @@ struct CallingThread {
 
 // Which thread an owner's word names.
 struct Owner {
-  static constexpr std::uint64_t slot_mask = (std::uint64_t{1} << 30) - 1;
+  static constexpr std::uint64_t slot_mask = (std::uint64_t{1} << 29) - 1;
   std::uint32_t slot;
   std::uint32_t generation;
   static Owner from(std::uint64_t word) noexcept {
@@ -85,6 +96,9 @@ struct Owner {
 [[nodiscard]] ThreadTable& thread_table() noexcept;
 // REQUIRES: 0 < slot, taken from a lock word.
 [[nodiscard]] ThreadSlot& thread_slot(std::uint32_t slot) noexcept;
+
+// Whether there is such a slot. REQUIRES: as for thread_table().
+[[nodiscard]] bool is_thread_slot(std::uint32_t slot) noexcept;
 
 // Asks the kernel's mark, so that a stopped or slow thread is alive.
 [[nodiscard]] inline bool owner_is_dead(const ThreadSlot& slot, std::uint32_t generation) noexcept {

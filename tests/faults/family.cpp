@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -17,6 +18,7 @@
 #include "memory/process_table.hpp"
 #include "memory/sweep.hpp"
 #include "procession/memory.hpp"
+#include "sync/thread_table.hpp"
 
 namespace procession::faults {
 
@@ -163,6 +165,12 @@ void tidy_heap() {
   // Longer than any free run that a case leaves: on the way to it all of them are merged.
   free_block(allocate(100 * page_bytes));
   family().dirty_free = 0;
+}
+
+std::size_t thread_table_pieces() {
+  const auto& chunks = detail::thread_table().chunks;
+  return static_cast<std::size_t>(
+      std::ranges::count_if(chunks, [](const auto& chunk) { return chunk.load() != nullptr; }));
 }
 
 void run_and_end(const std::function<void()>& body) {

@@ -90,6 +90,10 @@ void tidy_heap();
 // References to the object that ledgers and blocks hold, counted one by one.
 std::size_t count_references(const detail::Object* object);
 
+// How many pieces the table of threads has. It grows rather than forget who died with a lock in
+// its hands, and its pieces stay as long as the family.
+std::size_t thread_table_pieces();
+
 // A second process that runs `body` and ends, untraced. It is reaped, not buried.
 void run_and_end(const std::function<void()>& body);
 

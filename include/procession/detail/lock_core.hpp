@@ -20,7 +20,7 @@ enum class OwnerDeath : std::uint32_t { Raise, Release, Silent };
 struct LockCore {
   std::atomic<std::uint64_t> word;
   OwnerDeath on_death;
-  std::uint32_t reserved;
+  std::atomic<std::uint32_t> depth;  // of a recursive lock: rlock_core.hpp
 };
 
 struct LockShared {
