@@ -13,5 +13,6 @@
 #include "procession/remote.hpp"
 #include "procession/rlock.hpp"
 #include "procession/rw_lock.hpp"
+#include "procession/semaphore.hpp"
 #include "procession/types.hpp"
 #include "procession/value.hpp"

@@ -54,21 +54,36 @@ void enter(Object* object, std::uint64_t* entry) noexcept {
   shard.unlock();
 }
 
-// Invariant 3. REQUIRES: the shard of the object; the last reference, so nobody uses it.
-void free_belongings(Object* object) noexcept {
+bool has_belongings(Object* object) noexcept {
+  return object->homes != 0 ||
+         header_of(object).references.load(std::memory_order_acquire) != nullptr;
+}
+
+// Frees what goes away with the object. Can be done twice.
+void drop_belongings(Object* object) noexcept {
   auto* homes = reinterpret_cast<std::atomic<void*>*>(object + 1);
   for (std::size_t i = 0; i < object->homes; ++i) {
     void* block = homes[i].load(std::memory_order_acquire);
-    if (block != nullptr) deallocate_if_home(block, homes[i]);
+    if (block == nullptr) continue;
+    deallocate_if_home(block, homes[i]);
+    homes[i].store(nullptr, std::memory_order_release);
   }
+  object->homes = 0;
+  drop_references(object);
 }
 
 // {references - 1, *entry = 0} as one; with the last reference the object goes away.
 void strike_out(Object* object, std::uint64_t* entry) noexcept {
   auto& shard = shard_of(object);
   shard.lock();
+  while (load_word(*entry) == as_word(object) && object->references == 1 &&
+         has_belongings(object)) {
+    // Invariant 4. What it carries may have its count in the same shard.
+    shard.unlock();
+    drop_belongings(object);
+    shard.lock();
+  }
   if (load_word(*entry) == as_word(object)) {  // else a sweeper before us has done it
-    if (object->references == 1) free_belongings(object);
     shard.set(&object->references, object->references - 1);
     shard.set(entry, 0);
     if (object->references == 1) {
@@ -137,12 +152,14 @@ std::uint64_t* unused_entry(Ledger& mine) {
 
 }  // namespace
 
-Object* create_object(ObjectKind kind, std::size_t bytes, std::string_view name) {
+Object* create_object(ObjectKind kind, std::size_t bytes, std::string_view name,
+                      std::uint16_t homes) {
   ensure_family();
   auto* object = static_cast<Object*>(allocate(bytes, BlockKind::Object));
   std::memset(static_cast<void*>(object), 0, bytes);
   object->magic = object_magic;
   object->kind = kind;
+  object->homes = homes;
   copy_text(object->name, sizeof object->name, name);
   Ledger& mine = ledger();
   std::lock_guard guard(mine.mutex);

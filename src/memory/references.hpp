@@ -9,10 +9,11 @@
 //      Both change in one logged transaction, so this holds whenever no transaction is open.
 //   2. An object's block has home `counted` while references > 0. The transaction that takes the
 //      last one sets home `dying` and returns the block.
-//   3. The blocks at the homes of an object go with its last reference, before it: who strikes
-//      that out frees them while it holds the shard. Whoever follows a dead one does so again.
-//   4. Who adds a reference holds one already, in its own ledger or in a block that it owns. So
+//   3. Who adds a reference holds one already, in its own ledger or in a block that it owns. So
 //      an object without references can not come back.
+//   4. So an object with one reference is that holder's alone. What belongs to an object (blocks
+//      at its homes, references that it carries) is freed before the last reference is struck
+//      out, by who is about to: a death in between leaves the rest to whoever sweeps the holder.
 // The single store: LoggedMutex::committed_ of the object's shard.
 #pragma once
 

@@ -91,9 +91,9 @@ void Sleeper::go_on_duty() noexcept {
   on_duty_ = true;
 }
 
-void Sleeper::wake_one() noexcept {
+void Sleeper::wake(int count) noexcept {
   go_on_duty();
-  futex_wake(word_, can_listen_to_many() ? 1 : INT_MAX);
+  futex_wake(word_, can_listen_to_many() ? count : INT_MAX);
 }
 
 void Sleeper::wake_all() noexcept {

@@ -70,7 +70,8 @@ class Sleeper {
   }
 
   // Goes on duty before waking; to be called after the store that the wake-up is about.
-  void wake_one() noexcept;
+  void wake_one() noexcept { wake(1); }
+  void wake(int count) noexcept;
   void wake_all() noexcept;
 
  private:

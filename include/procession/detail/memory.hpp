@@ -52,21 +52,35 @@ void deallocate(void* block) noexcept;
 // belongs to whoever owns the memory around `home`, and outlives this process.
 void hand_over(void* block, std::atomic<void*>& home) noexcept;
 
-enum class ObjectKind : std::uint16_t { Lock = 1, Event, Value, Test, RLock, RWLock };
+enum class ObjectKind : std::uint16_t {
+  Lock = 1,
+  Event,
+  Value,
+  Test,
+  RLock,
+  RWLock,
+  Semaphore,
+  BoundedSemaphore,
+  Condition,
+  Barrier
+};
 
 // Head of every shared object. `references` counts the processes that hold at least one handle
 // plus the blocks that carry one; it changes only in a logged transaction (memory/references).
+// Right behind the head are `homes` words of the type std::atomic<void*>: a block that is handed
+// over to one of them is the object's, and goes away with it.
 struct Object {
   std::uint32_t magic;
   ObjectKind kind;
-  std::uint16_t homes;  // words right behind the head at which blocks hang that go with the object
+  std::uint16_t homes;
   std::uint64_t references;
   char name[32];  // for diagnostics; truncated, always terminated
 };
 
 // A new object of `bytes` (header included), with one reference held by this process. The bytes
-// after the header are zero. Throws OutOfMemory.
-[[nodiscard]] Object* create_object(ObjectKind kind, std::size_t bytes, std::string_view name);
+// after the header are zero. Throws OutOfMemory. REQUIRES: room for the homes in `bytes`.
+[[nodiscard]] Object* create_object(ObjectKind kind, std::size_t bytes, std::string_view name,
+                                    std::uint16_t homes = 0);
 
 // One more, one fewer handle in this process. Only the first and the last of a process touch
 // the shared count. The object goes away with its last reference anywhere. retain throws
@@ -80,7 +94,8 @@ void release(Object* object) noexcept;
 [[nodiscard]] Object* object_at(const void* address) noexcept;
 
 // Lets `block` carry a reference to `object`, until the block is freed. The caller holds a
-// handle to the object and owns the block. Throws OutOfMemory.
+// handle to the object and owns the block; an object that carries one must be new, and known to
+// nobody else. Throws OutOfMemory.
 void carry_reference(void* block, Object* object);
 
 }  // namespace procession::detail
