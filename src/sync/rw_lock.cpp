@@ -8,8 +8,7 @@ using detail::Patience;
 
 RWLock::RWLock(const Name& name, OnOwnerDeath on_death)
     : HandleBase(detail::create_object(detail::ObjectKind::RWLock, sizeof(detail::RWLockShared),
-                                       name.text)) {
-  shared().head.homes = detail::ReaderTable::chunk_count;
+                                       name.text, detail::ReaderTable::chunk_count)) {
   shared().writer.on_death =
       on_death == OnOwnerDeath::Release ? detail::OwnerDeath::Release : detail::OwnerDeath::Raise;
 }
