@@ -24,16 +24,6 @@
 namespace procession::detail {
 namespace {
 
-bool take_free(LockCore& core, const CallingThread& me) noexcept {
-  std::uint64_t free = 0;
-  if (!core.word.compare_exchange_strong(free, me.owner, std::memory_order_acquire,
-                                         std::memory_order_relaxed)) {
-    return false;
-  }
-  count_taken(me);
-  return true;
-}
-
 void release_slowly(LockCore& core, const Object& named, const CallingThread& me) {
   Sleeper sleeper(me, futex_of(core));
   for (;;) {
@@ -107,12 +97,8 @@ bool lock_try_acquire(LockCore& core, const Object& named) {
 
 void lock_release(LockCore& core, const Object& named) {
   const CallingThread& me = this_thread();
-  std::uint64_t mine = me.owner;
-  if (core.word.compare_exchange_strong(mine, 0, std::memory_order_release,
-                                        std::memory_order_relaxed)) [[likely]] {
-    count_given(me, me.owner);
+  if (set_free(core, me)) [[likely]]
     return;
-  }
   release_slowly(core, named, me);
 }
 
@@ -126,9 +112,6 @@ bool lock_is_taken(const LockCore& core) noexcept {
   return core.word.load(std::memory_order_acquire) != 0;
 }
 
-bool lock_is_mine(const LockCore& core) {
-  const std::uint64_t word = core.word.load(std::memory_order_relaxed);
-  return (word & poisoned_bit) == 0 && (word & owner_bits) == this_thread().owner;
-}
+bool lock_is_mine(const LockCore& core) { return is_owner(core, this_thread()); }
 
 }  // namespace procession::detail

@@ -47,6 +47,31 @@ inline void count_given(const CallingThread& me, std::uint64_t owner) noexcept {
   }
 }
 
+// The ways of a lock that nobody else wants; false: there is more to do, and nothing is done.
+inline bool take_free(LockCore& core, const CallingThread& me) noexcept {
+  std::uint64_t free = 0;
+  if (!core.word.compare_exchange_strong(free, me.owner, std::memory_order_acquire,
+                                         std::memory_order_relaxed)) {
+    return false;
+  }
+  count_taken(me);
+  return true;
+}
+inline bool set_free(LockCore& core, const CallingThread& me) noexcept {
+  std::uint64_t mine = me.owner;
+  if (!core.word.compare_exchange_strong(mine, 0, std::memory_order_release,
+                                         std::memory_order_relaxed)) {
+    return false;
+  }
+  count_given(me, me.owner);
+  return true;
+}
+
+inline bool is_owner(const LockCore& core, const CallingThread& me) noexcept {
+  const std::uint64_t word = core.word.load(std::memory_order_relaxed);
+  return (word & poisoned_bit) == 0 && (word & owner_bits) == me.owner;
+}
+
 // Makes the death of the owner that `word` names known. True: it was this call that did; then
 // everybody who sleeps on the futex must be woken. REQUIRES: that owner is dead; on duty.
 bool settle_death(LockCore& core, std::uint64_t word) noexcept;

@@ -34,8 +34,9 @@ void deepen(LockCore& core, const Object& named) {
 }  // namespace
 
 void rlock_acquire(LockCore& core, const Object& named) {
-  if (lock_is_mine(core)) return deepen(core, named);
-  lock_acquire(core, named);
+  const CallingThread& me = this_thread();
+  if (is_owner(core, me)) return deepen(core, named);
+  if (!take_free(core, me)) lock_acquire(core, named);
   set_depth(core, 1);
 }
 
@@ -60,10 +61,11 @@ bool rlock_try_acquire(LockCore& core, const Object& named) {
 }
 
 void rlock_release(LockCore& core, const Object& named) {
-  if (!lock_is_mine(core)) refuse_release(core, named);
+  const CallingThread& me = this_thread();
+  if (!is_owner(core, me)) refuse_release(core, named);
   const std::uint32_t depth = depth_of(core);
   if (depth > 1) return set_depth(core, depth - 1);
-  lock_release(core, named);
+  if (!set_free(core, me)) lock_release(core, named);
 }
 
 bool rlock_recover(LockCore& core, const Object& named) {

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
@@ -45,6 +46,7 @@ bool is_interrupted(long result) { return result == -EINTR || (result <= -512 &&
 }  // namespace
 
 struct Tracee::Note {
+  std::atomic<bool> traced;
   char error[1024];
 };
 
@@ -82,6 +84,8 @@ Tracee::Tracee(const Body& prepare, const Body& operation, const TraceeLimits& l
   if (pid_ < 0) fail("fork");
   alive_ = true;
   ::setpgid(pid_, pid_);
+  // Stopped by the alarm any earlier it would stay so, as nobody is told of its stops yet.
+  while (!note_->traced.load() && std::chrono::steady_clock::now() < deadline_) ::sched_yield();
   alarm_.emplace(limits_.blocks ? look_every : limits_.time, pid_, SIGSTOP);
   Stop stop = next_stop(PTRACE_CONT);
   if (stop == Stop::Finished) {
@@ -105,6 +109,7 @@ void Tracee::run(const Body& prepare, const Body& operation, Note& note) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::setpgid(0, 0);
   ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+  note.traced.store(true);
   try {
     prepare();
     stop_here(self);
