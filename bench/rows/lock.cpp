@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "floors/shared_mutex.hpp"
+#include "floors/shared_sync.hpp"
 #include "rows.hpp"
 
 namespace mp = procession;
@@ -105,20 +106,75 @@ double seconds_each(Lock& lock, std::size_t rounds) {
   return seconds_of([&] { lock_often(lock, rounds); }) / static_cast<double>(rounds);
 }
 
+// Other primitives as a lock.
+struct Shared {
+  mp::RWLock lock_;
+  void lock() { lock_.lock_shared(); }
+  void unlock() { lock_.unlock_shared(); }
+};
+struct Counted {
+  mp::Semaphore semaphore;
+  void lock() { semaphore.acquire(); }
+  void unlock() { semaphore.release(); }
+};
+
+template <class Ours, class Theirs>
+Row uncontended(const Settings& settings, const char* what, Ours& ours, const char* against,
+                Theirs& theirs) {
+  Row row{
+      .number = 17, .what = what, .against = against, .target = {false, 1.3, "<= 1.3 x"}};
+  std::size_t rounds = settings.items(2'000'000);
+  compare(
+      row, settings.repeats(), [&] { return seconds_each(ours, rounds); },
+      [&] { return seconds_each(theirs, rounds); });
+  return row;
+}
+
+Row event_uncontended(const Settings& settings) {
+  Row row{.number = 17,
+          .what = "Event set + wait + clear",
+          .against = "flag, pthread mutex, condition",
+          .target = {false, 1.3, "<= 1.3 x"}};
+  mp::Event event;
+  floors::SharedFlag flag;
+  std::size_t rounds = settings.items(2'000'000);
+  const auto often = [rounds](auto& one) {
+    return seconds_of([&] {
+             for (std::size_t i = 0; i < rounds; ++i) {
+               one.set();
+               one.wait();
+               one.clear();
+             }
+           }) /
+           static_cast<double>(rounds);
+  };
+  compare(
+      row, settings.repeats(), [&] { return often(event); }, [&] { return often(flag); });
+  return row;
+}
+
 }  // namespace
 
 Rows lock_uncontended(const Settings& settings) {
-  Row row{.number = 17,
-          .what = "Lock acquire + release, uncontended",
-          .against = "pthread mutex, process-shared",
-          .target = {false, 1.3, "<= 1.3 x"}};
   mp::Lock lock;
   floors::SharedMutex mutex;
-  std::size_t rounds = settings.items(2'000'000);
-  compare(
-      row, settings.repeats(), [&] { return seconds_each(lock, rounds); },
-      [&] { return seconds_each(mutex, rounds); });
-  return {row};
+  mp::RLock rlock;
+  floors::SharedRecursiveMutex recursive;
+  Shared rwlock;
+  floors::SharedReadLock read_lock;
+  Counted semaphore;
+  floors::SharedSemaphore posix_semaphore(1);
+  return {
+      uncontended(settings, "Lock acquire + release, uncontended", lock,
+                  "pthread mutex, process-shared", mutex),
+      uncontended(settings, "RLock acquire + release, uncontended", rlock,
+                  "recursive pthread mutex", recursive),
+      uncontended(settings, "RWLock shared acquire + release", rwlock, "pthread rwlock, for reading",
+                  read_lock),
+      uncontended(settings, "Semaphore acquire + release", semaphore, "sem_wait + sem_post",
+                  posix_semaphore),
+      event_uncontended(settings),
+  };
 }
 
 Rows lock_contended(const Settings& settings) {
