@@ -121,8 +121,7 @@ struct Counted {
 template <class Ours, class Theirs>
 Row uncontended(const Settings& settings, const char* what, Ours& ours, const char* against,
                 Theirs& theirs) {
-  Row row{
-      .number = 17, .what = what, .against = against, .target = {false, 1.3, "<= 1.3 x"}};
+  Row row{.number = 17, .what = what, .against = against, .target = {false, 1.3, "<= 1.3 x"}};
   std::size_t rounds = settings.items(2'000'000);
   compare(
       row, settings.repeats(), [&] { return seconds_each(ours, rounds); },
@@ -169,8 +168,8 @@ Rows lock_uncontended(const Settings& settings) {
                   "pthread mutex, process-shared", mutex),
       uncontended(settings, "RLock acquire + release, uncontended", rlock,
                   "recursive pthread mutex", recursive),
-      uncontended(settings, "RWLock shared acquire + release", rwlock, "pthread rwlock, for reading",
-                  read_lock),
+      uncontended(settings, "RWLock shared acquire + release", rwlock,
+                  "pthread rwlock, for reading", read_lock),
       uncontended(settings, "Semaphore acquire + release", semaphore, "sem_wait + sem_post",
                   posix_semaphore),
       event_uncontended(settings),
