@@ -21,6 +21,10 @@ TEST_P(ProcessHost, MayStartToIgnoreSigchldLater) { expect_host("ignores_sigchld
 
 TEST_P(ProcessHost, KeepsItsSigchldHandler) { expect_host("handles_sigchld"); }
 
+TEST_P(ProcessHost, MayReapEverythingInItsSigchldHandler) {
+  expect_host("reaps_all_in_its_handler");
+}
+
 TEST_P(ProcessHost, ReapsItsOwnChildrenItself) { expect_host("reaps_its_own"); }
 
 TEST_P(ProcessHost, ThatWaitsForAnyChildMeetsOnlyItsOwn) {

@@ -65,6 +65,25 @@ const Scenario ignores_later("ignores_sigchld_later", [](const Arguments& argume
   use_library(arguments.method(0));
 });
 
+// The handler may run at any moment of a start, and takes whatever has ended by then.
+const Scenario handler_reaps("reaps_all_in_its_handler", [](const Arguments& arguments) {
+  struct sigaction mine {};
+  mine.sa_handler = [](int) {
+    const int saved = errno;
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    errno = saved;
+  };
+  mine.sa_flags = SA_RESTART;
+  ::sigaction(SIGCHLD, &mine, nullptr);
+  for (int code = 0; code < 50; ++code) {
+    require_equal(run_exiting(arguments.method(0), code), code, "exit code");
+  }
+  sigset_t blocked;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+  require(::sigismember(&blocked, SIGCHLD) == 0, "no signal stays blocked");
+});
+
 std::atomic<int> signals{0};
 
 const Scenario handles("handles_sigchld", [](const Arguments& arguments) {
