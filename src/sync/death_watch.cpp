@@ -10,7 +10,7 @@
 #include <mutex>
 #include <vector>
 
-#include "sync/thread_table.hpp"
+#include "sync/watched.hpp"
 #include "system/errors.hpp"
 #include "system/futex.hpp"
 
@@ -50,12 +50,11 @@ struct Order {
 };
 
 void await_end(std::uint64_t word) {
-  const Owner owner = Owner::from(word);
-  ThreadSlot& slot = thread_slot(owner.slot);
-  auto& token = *reinterpret_cast<std::atomic<std::uint32_t>*>(slot.life.word());
+  const Watched owner = watched(Owner::from(word));
+  auto& token = owner.token;
   for (;;) {
     std::uint32_t alive = token.load(std::memory_order_acquire);
-    if (owner_is_dead(slot, owner.generation)) break;
+    if (owner.token_is_dead()) break;
     if ((alive & FUTEX_WAITERS) != 0 || token.compare_exchange_strong(alive, alive | FUTEX_WAITERS))
       futex_wait(token, alive | FUTEX_WAITERS);
   }

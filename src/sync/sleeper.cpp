@@ -9,16 +9,13 @@
 #include <climits>
 #include <ctime>
 
+#include "sync/watched.hpp"
 #include "system/errors.hpp"
 
 namespace procession::detail {
 namespace {
 
 constinit std::atomic<bool> single_word{false};
-
-std::atomic<std::uint32_t>& token_word(ThreadSlot& slot) noexcept {
-  return *reinterpret_cast<std::atomic<std::uint32_t>*>(slot.life.word());
-}
 
 // The kernel's struct futex_waitv and its flags. futex_wait_any() does not serve: here it matters
 // which word woke us, and some words are only compared.
@@ -117,13 +114,12 @@ WaitResult Sleeper::sleep_on_many(std::uint32_t expected, std::span<const Owner>
   std::array<std::uint32_t, most_watched> alive{};
   for (std::size_t i = 0; i < owners.size(); ++i) {
     // The kernel wakes for a token only where it finds this bit.
-    ThreadSlot& slot = thread_slot(owners[i].slot);
-    auto& token = token_word(slot);
-    alive[i] = token.load(std::memory_order_acquire);
-    if (owner_is_dead(slot, owners[i].generation)) return WaitResult::Woken;
+    const Watched owner = watched(owners[i]);
+    alive[i] = owner.token.load(std::memory_order_acquire);
+    if (owner.token_is_dead()) return WaitResult::Woken;
     if ((alive[i] & FUTEX_WAITERS) == 0 &&
-        !token.compare_exchange_strong(alive[i], alive[i] | FUTEX_WAITERS,
-                                       std::memory_order_acq_rel)) {
+        !owner.token.compare_exchange_strong(alive[i], alive[i] | FUTEX_WAITERS,
+                                             std::memory_order_acq_rel)) {
       return WaitResult::Woken;
     }
     alive[i] |= FUTEX_WAITERS;
@@ -131,15 +127,15 @@ WaitResult Sleeper::sleep_on_many(std::uint32_t expected, std::span<const Owner>
   WaitList list;
   list.add(word_, expected, listen);
   for (std::size_t i = 0; i < owners.size(); ++i) {
-    list.add(token_word(thread_slot(owners[i].slot)), alive[i], listen);
+    list.add(watched(owners[i]).token, alive[i], listen);
   }
   const auto bell = static_cast<int>(list.add(table.bell, 0, listen));
   list.add(word_, expected, compare_only);  // invariant 2
   list.add(table.rounds, round, compare_only);
   for (std::size_t i = 0; i < owners.size(); ++i) {
-    ThreadSlot& slot = thread_slot(owners[i].slot);
-    list.add(token_word(slot), alive[i], compare_only);
-    list.add(slot.occupancy, owners[i].generation, compare_only);
+    const Watched owner = watched(owners[i]);
+    list.add(owner.token, alive[i], compare_only);
+    list.add(owner.identity, owner.expected, compare_only);
   }
   const int woken = list.wait(deadline);
   if (woken == bell && table.rounds.load(std::memory_order_acquire) == round) {
@@ -147,8 +143,8 @@ WaitResult Sleeper::sleep_on_many(std::uint32_t expected, std::span<const Owner>
     futex_wake(table.bell, INT_MAX);
   }
   for (const Owner& owner : owners) {
-    ThreadSlot& slot = thread_slot(owner.slot);
-    if (owner_is_dead(slot, owner.generation)) futex_wake(token_word(slot), INT_MAX);
+    const Watched watch = watched(owner);
+    if (watch.token_is_dead()) futex_wake(watch.token, INT_MAX);
   }
   return woken == -2 ? WaitResult::TimedOut : WaitResult::Woken;
 }

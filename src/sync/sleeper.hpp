@@ -60,8 +60,8 @@ class Sleeper {
   }
   [[nodiscard]] bool on_duty() const noexcept { return on_duty_; }
 
-  // Sleeps while the word is `expected` and all of `owners` live. Goes on duty. Woken also means:
-  // for no reason that concerns the caller.
+  // Sleeps while the word is `expected` and all of `owners` (watched.hpp) live. Goes on duty. Woken
+  // also means: for no reason that concerns the caller.
   WaitResult sleep(std::uint32_t expected, std::span<const Owner> owners, DeathNews news,
                    Deadline deadline);
   // Sleeps while the word is `expected`.
