@@ -26,6 +26,8 @@ class BarrierFaults : public FamilyFaults {
     if (IsSkipped()) return;
     const Barrier warm(2);
     EXPECT_THROW(warm.wait(std::chrono::milliseconds(1)), BrokenBarrierError);
+    const Barrier with_action(1, [] {});  // the family's table of modules
+    with_action.wait();
   }
 
   void begin(int parties, bool action = false) {
