@@ -10,6 +10,7 @@
 
 #include "family.hpp"
 #include "procession/errors.hpp"
+#include "sync/slot_chunks.hpp"
 #include "sync/thread_table.hpp"
 
 namespace procession::faults {
@@ -138,11 +139,8 @@ TEST_F(ConditionFaults, ANotificationIsPassedOnByWhoeverIsLeft) {
         std::atomic<std::uint64_t> word;
         std::uint64_t ticket;
       };
-      auto* nodes = static_cast<Node*>(allocate(64 * sizeof(Node)));
-      for (std::size_t i = 0; i < 64; ++i) new (&nodes[i]) Node{};
-      if (Owner::from(me.owner).slot > 64) ::_exit(1);
-      nodes[Owner::from(me.owner).slot - 1].word = me.owner >> 32 << 32;
-      hand_over(nodes, shared.chunks[0]);
+      auto& node = SlotChunks<Node>::make(shared.chunks, Owner::from(me.owner).slot);
+      node.word = me.owner >> 32 << 32;
     });
     condition_->unlock();
   };
