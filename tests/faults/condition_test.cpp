@@ -155,7 +155,42 @@ TEST_F(ConditionFaults, ANotificationIsPassedOnByWhoeverIsLeft) {
   kill_everywhere(plan);
 }
 
-// The child is notified by itself being the one that takes the time: killed on its way out.
+// The other one notifies it and then waits itself. Where the child is killed decides whether that
+// notification is the other's; one more is enough in any case, and too many for none.
+TEST_F(ConditionFaults, ANotifiedWaiterOnItsWayOut) {
+  FaultPlan plan;
+  plan.name = "wait, notified";
+  plan.setup = [&] { begin(); };
+  plan.prepare = [&] { condition_->lock(); };
+  plan.operation = [&] {
+    condition_->wait();
+    condition_->notify();
+    condition_->unlock();
+  };
+  plan.waiter = [&] {
+    take();
+    condition_->notify();
+    try {
+      condition_->wait();
+    } catch (const OwnerDied&) {
+      condition_->recover();
+    }
+    condition_->unlock();
+    return 0;
+  };
+  plan.survivors = [&](const Trial& trial) {
+    if (!trial.completed) {
+      take();
+      condition_->notify();
+      condition_->unlock();
+    }
+    trial.expect(trial.waiter() == 0, "the other one is notified");
+    end(trial);
+  };
+  kill_everywhere(plan, 7);
+}
+
+// It takes its time: killed on its way out.
 TEST_F(ConditionFaults, ATimedWaitThatIsKilled) {
   FaultPlan plan;
   plan.name = "wait(0)";
