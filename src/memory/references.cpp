@@ -70,6 +70,8 @@ void drop_belongings(Object* object) noexcept {
   }
   object->homes = 0;
   drop_references(object);
+  // A link that its dropper was killed before clearing names nothing any more.
+  header_of(object).references.store(nullptr, std::memory_order_release);
 }
 
 // {references - 1, *entry = 0} as one; with the last reference the object goes away.
