@@ -4,9 +4,11 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "family.hpp"
 #include "procession/errors.hpp"
@@ -155,12 +157,16 @@ TEST_F(ConditionFaults, ANotificationIsPassedOnByWhoeverIsLeft) {
   kill_everywhere(plan);
 }
 
-// The other one notifies it and then waits itself. Where the child is killed decides whether that
-// notification is the other's; one more is enough in any case, and too many for none.
+// The other one notifies it and then waits itself, for the child's notification. Where the child is
+// killed decides whether there is any.
 TEST_F(ConditionFaults, ANotifiedWaiterOnItsWayOut) {
   FaultPlan plan;
   plan.name = "wait, notified";
-  plan.setup = [&] { begin(); };
+  const SharedBox<std::atomic<bool>> done;
+  plan.setup = [&] {
+    begin();
+    *done = false;
+  };
   plan.prepare = [&] { condition_->lock(); };
   plan.operation = [&] {
     condition_->wait();
@@ -176,13 +182,19 @@ TEST_F(ConditionFaults, ANotifiedWaiterOnItsWayOut) {
       condition_->recover();
     }
     condition_->unlock();
+    *done = true;
     return 0;
   };
   plan.survivors = [&](const Trial& trial) {
     if (!trial.completed) {
-      take();
-      condition_->notify();
-      condition_->unlock();
+      // It may not be waiting yet.
+      const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (!*done && std::chrono::steady_clock::now() < limit) {
+        take();
+        condition_->notify();
+        condition_->unlock();
+        std::this_thread::yield();
+      }
     }
     trial.expect(trial.waiter() == 0, "the other one is notified");
     end(trial);
