@@ -1,31 +1,18 @@
 #include "sync/permits.hpp"
 
 #include <algorithm>
-#include <cstring>
 
-#include "memory/heap.hpp"
+#include "sync/slot_chunks.hpp"
 
 namespace procession::detail {
 namespace {
 
-constexpr std::size_t first_chunk = ThreadTable::first_chunk;
-static_assert(SemaphoreShared::chunk_count == ThreadTable::most_chunks);
-
-struct Place {
-  std::size_t chunk, index;
-};
-
-Place place_of(std::uint32_t slot) noexcept {
-  const std::size_t n = slot - 1 + first_chunk;
-  const auto chunk = static_cast<std::size_t>(std::bit_width(n / first_chunk)) - 1;
-  return {chunk, n - (first_chunk << chunk)};
-}
+using Entries = SlotChunks<PermitEntry>;
+static_assert(SemaphoreShared::chunk_count == Entries::chunk_count);
+static_assert(Entries::chunk_count == ThreadTable::most_chunks);
 
 PermitEntry* find_entry(const SemaphoreShared& shared, std::uint32_t slot) noexcept {
-  const Place place = place_of(slot);
-  auto* entries =
-      static_cast<PermitEntry*>(shared.chunks[place.chunk].load(std::memory_order_acquire));
-  return entries == nullptr ? nullptr : entries + place.index;
+  return Entries::find(shared.chunks, slot);
 }
 
 std::uint64_t pack(std::uint32_t generation, std::uint32_t count) noexcept {
@@ -39,16 +26,10 @@ std::uint32_t generation_of_entry(std::uint64_t entry) noexcept {
 // Calls visit(owner, count) for each entry that holds something.
 template <class Visit>
 void for_each_holder(SemaphoreShared& shared, Visit visit) {
-  for (std::size_t chunk = 0; chunk < SemaphoreShared::chunk_count; ++chunk) {
-    auto* entries = static_cast<PermitEntry*>(shared.chunks[chunk].load(std::memory_order_acquire));
-    if (entries == nullptr) continue;
-    const auto first = static_cast<std::uint32_t>((first_chunk << chunk) - first_chunk + 1);
-    for (std::uint32_t i = 0; i < first_chunk << chunk; ++i) {
-      const std::uint64_t entry = entries[i].load(std::memory_order_acquire);
-      if (count_of(entry) == 0) continue;
-      visit(Owner{first + i, generation_of_entry(entry)}, count_of(entry));
-    }
-  }
+  Entries::for_each(shared.chunks, [&](std::uint32_t slot, const PermitEntry& each) {
+    const std::uint64_t entry = each.load(std::memory_order_acquire);
+    if (count_of(entry) != 0) visit(Owner{slot, generation_of_entry(entry)}, count_of(entry));
+  });
 }
 
 bool is_dead(const Owner& owner) noexcept {
@@ -58,13 +39,7 @@ bool is_dead(const Owner& owner) noexcept {
 }  // namespace
 
 void make_entry(SemaphoreShared& shared, const CallingThread& me) {
-  const std::uint32_t slot = Owner::from(me.owner).slot;
-  if (find_entry(shared, slot) != nullptr) return;
-  const std::size_t chunk = place_of(slot).chunk;
-  const std::size_t bytes = (first_chunk << chunk) * sizeof(PermitEntry);
-  void* block = allocate(bytes);
-  std::memset(block, 0, bytes);
-  if (!hand_over_first(block, shared.chunks[chunk])) deallocate(block);
+  (void)Entries::make(shared.chunks, Owner::from(me.owner).slot);
 }
 
 std::uint32_t held_by(const SemaphoreShared& shared, const CallingThread& me) noexcept {

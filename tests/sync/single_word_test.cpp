@@ -6,9 +6,12 @@
 #include <mutex>
 #include <vector>
 
+#include "procession/barrier.hpp"
+#include "procession/condition.hpp"
 #include "procession/errors.hpp"
 #include "procession/event.hpp"
 #include "procession/lock.hpp"
+#include "procession/semaphore.hpp"
 #include "sync/sleeper.hpp"
 #include "sync_test.hpp"
 
@@ -89,6 +92,51 @@ TEST(SingleWordTest, TimedWaitsEndAndEventsWake) {
     await_futex_sleep(child);
     event.set();
     EXPECT_EQ(child.wait(), (test_support::ChildStatus{0, 0}));
+  });
+}
+
+TEST(SingleWordTest, PermitsAreHandedOnAndComeBackFromTheDead) {
+  on_an_old_kernel([] {
+    const BoundedSemaphore seats(2);
+    for (const Kind kind : {Kind::Processes, Kind::Threads}) {
+      run_all(kind, 4, [&](std::size_t) {
+        for (int i = 0; i < 200; ++i) {
+          const std::scoped_lock guard(seats);
+          sched_yield();
+        }
+      });
+    }
+    Child holder = child_that([&] {
+      seats.acquire();
+      seats.acquire();
+    });
+    Child waiter = start_child([&] { seats.acquire(); });
+    await_futex_sleep(waiter);
+    holder.kill();
+    EXPECT_EQ(waiter.wait(), (test_support::ChildStatus{0, 0}));
+    holder.wait();
+    EXPECT_EQ(seats.get_value(), 2);
+  });
+}
+
+TEST(SingleWordTest, ABarrierBreaksAndAConditionNotifies) {
+  on_an_old_kernel([] {
+    const Barrier barrier(3);
+    Child first = start_child([&] { EXPECT_THROW(barrier.wait(), BrokenBarrierError); });
+    await_futex_sleep(first);
+    Child doomed = start_child([&] { (void)barrier.wait(); });
+    while (barrier.n_waiting() != 2) sched_yield();
+    doomed.kill();
+    EXPECT_EQ(first.wait(), (test_support::ChildStatus{0, 0}));
+    doomed.wait();
+    const Condition condition;
+    Child waiter = start_child([&] {
+      const std::scoped_lock hold(condition);
+      condition.wait();
+    });
+    await_futex_sleep(waiter);
+    condition.notify();
+    EXPECT_EQ(waiter.wait(), (test_support::ChildStatus{0, 0}));
   });
 }
 
