@@ -304,15 +304,13 @@ next:
 }
 
 proctype killer() {
-  byte whom;
+end:
   do
-  :: kills > 0 ->
-     atomic {
-       select(whom : 0 .. N - 1);
-       killed[whom] = 1;
-       kills--
-     }
-  :: break
+  :: atomic { kills > 0 && alive[0] && !killed[0] -> killed[0] = 1; kills-- }
+  :: atomic { kills > 0 && alive[1] && !killed[1] -> killed[1] = 1; kills-- }
+#if N > 2
+  :: atomic { kills > 0 && alive[2] && !killed[2] -> killed[2] = 1; kills-- }
+#endif
   od
 }
 
