@@ -49,7 +49,7 @@ byte sequence[N], target[N];
 byte verdict = NOBODY; /* the robust mutex */
 
 bit alive[N] = 1, killed[N];
-byte kills = KILLS;
+byte kills; /* how many there will still be */
 
 #ifdef WITHOUT_DEATHS
 #define counts(x) true
@@ -296,6 +296,8 @@ next:
 init {
   byte i;
   atomic {
+    /* Chosen here, so that a kill that could still come is no way out for those who sleep for ever. */
+    select(kills : 0 .. KILLS);
     do
     :: i < N -> run thread(i); i++
     :: else -> break

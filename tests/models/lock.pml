@@ -38,7 +38,7 @@ bit waiters, poisoned;
 
 /* Threads, as the kernel sees them. */
 bit alive[N], killed[N], on_duty[N];
-byte kills = KILLS, timeouts = TIMEOUTS;
+byte kills, timeouts; /* how many there will still be */
 
 /* Futex queues: who listens, and whether one of the queues has woken it. */
 #define NOT 0
@@ -317,6 +317,9 @@ end:
 init {
   byte i;
   atomic {
+    /* Chosen here, so that a kill or the end of a wait that could still come is no way out for those who sleep for ever. */
+    select(kills : 0 .. KILLS);
+    select(timeouts : 0 .. TIMEOUTS);
     do
     :: i < N -> alive[i] = 1; on_token[i] = NOBODY; i++
     :: else -> break
