@@ -28,7 +28,9 @@
 // Gone is what the kernel says is gone: a process that was killed, crashed, or exited, whether or
 // not it was waiting. A stopped or slow one is not; neither is one of which a thread has ended.
 // Who waits learns of it at once. What was over before is not affected: who had come to a meeting
-// that took place returns from it.
+// that took place returns from it. A process that has exited with status 0 after its last meeting
+// has left: that breaks the barrier when one of those waits who have met with it, as they would
+// for ever, but not before; who has not met with it does not miss it.
 //
 // Guaranteed: a process that is killed at any instruction of any of these calls leaves the barrier
 // broken, or as if it had never come near it; and nobody waits for it.

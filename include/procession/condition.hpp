@@ -27,9 +27,9 @@
 // notify does not need the lock, and never waits for a waiter. Who holds the lock while it changes
 // what is waited for, and notifies, cannot be missed.
 //
-// The lock: deaths of its holders are told as by the lock itself, also to who waits here and takes
-// it again (OwnerDied out of wait(): the caller does not hold the lock). Taking it again is no part
-// of the search for deadlocks.
+// The lock: deaths of its holders, and deadlocks, are told as by the lock itself, also to who waits
+// here and takes it again. OwnerDied and DeadlockError out of wait(): the caller does not hold the
+// lock. As guards around the wait do not know that, the releases that are due for it do nothing.
 //
 // Guaranteed: a process that is killed at any instruction of any of these calls leaves each
 // notification with a living waiter, or it has not been given; and the condition goes on working.
@@ -65,7 +65,7 @@ class Condition : public detail::HandleBase {
 
   // Blocks until notified. However often an RLock was taken, it is free meanwhile, and taken as
   // often afterwards. Throws StateError when the calling thread does not hold the lock; OwnerDied
-  // when whoever held it meanwhile has died.
+  // when whoever held it meanwhile has died; DeadlockError when taking it again closes a cycle.
   void wait() const { (void)wait_until(detail::TimePoint::max()); }
   // Blocks for `duration` at most (below zero counts as zero), and then until the lock is free.
   // False: it was not notified in time.

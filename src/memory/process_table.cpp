@@ -51,6 +51,10 @@ bool try_claim(std::uint32_t index) noexcept {
   return state.compare_exchange_strong(word, mine.word(), std::memory_order_acq_rel);
 }
 
+std::uint64_t done_bit(std::uint32_t generation) noexcept {
+  return std::uint64_t{1} << generation % 64;
+}
+
 std::uint32_t find_and_claim() {
   auto& chunks = family().processes.chunks;
   std::uint32_t index = 1;
@@ -118,6 +122,7 @@ std::uint32_t claim_slot(std::string_view name, bool daemon) {
   slot.report_error = 0;
   slot.report_phase[0] = slot.report_text[0] = '\0';
   slot.user_ns = slot.system_ns = slot.peak_bytes = 0;
+  slot.done.fetch_and(~done_bit(generation_of(index)), std::memory_order_relaxed);
   slot.ended.store(0, std::memory_order_release);
   return index;
 }
@@ -136,6 +141,15 @@ std::uint32_t claim_slot(std::string_view name, bool daemon) {
 
 std::uint32_t generation_of(std::uint32_t index) noexcept {
   return SlotWord::from(slot_at(index).state.load(std::memory_order_acquire)).generation;
+}
+
+[[gnu::hot]] void note_done() noexcept {
+  self().done.fetch_or(done_bit(generation_of(self_index())), std::memory_order_release);
+}
+
+bool was_done(std::uint32_t index, std::uint32_t generation) noexcept {
+  if (generation_of(index) - generation >= 64) return true;
+  return (slot_at(index).done.load(std::memory_order_acquire) & done_bit(generation)) != 0;
 }
 
 bool slot_is_dead(const ProcessSlot& slot) noexcept {

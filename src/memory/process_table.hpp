@@ -74,6 +74,7 @@ struct ProcessSlot {
   std::int32_t own_status;           // what the process says it will end with
   std::int32_t wait_status;
   std::uint64_t user_ns, system_ns, peak_bytes;
+  std::atomic<std::uint64_t> done;  // bit generation % 64: that occupant was at its end, status 0
 };
 
 struct ProcessTable {
@@ -98,6 +99,12 @@ struct ProcessTable {
 [[nodiscard]] bool slot_is_dead(const ProcessSlot& slot) noexcept;
 
 [[nodiscard]] std::uint32_t generation_of(std::uint32_t index) noexcept;
+
+// The calling process is about to end, with the exit status 0.
+void note_done() noexcept;
+// Whether a member that is gone had said so. True where 64 others have had its slot since: nobody
+// knows any more.
+[[nodiscard]] bool was_done(std::uint32_t index, std::uint32_t generation) noexcept;
 
 // True while (index, generation) names a member that is starting or alive.
 [[nodiscard]] bool same_member(std::uint32_t index, std::uint32_t generation) noexcept;

@@ -91,6 +91,7 @@ std::uint64_t nanoseconds(const timeval& time) {
   slot.system_ns = nanoseconds(used.ru_stime);
   slot.peak_bytes = static_cast<std::uint64_t>(used.ru_maxrss) * 1024;
   slot.own_status = (status & 0xff) << 8;
+  if (slot.own_status == 0) note_done();
 }
 
 void flush(std::ostream& out) {

@@ -1,19 +1,22 @@
-// The word of a Barrier: the low half is a futex, 0 or asleep_bit; above it the number of the
-// round, and whether the barrier is broken. Each meeting is a round; so is what ends otherwise.
+// The word of a Barrier: the low half is a futex, asleep_bit and a count of what sleepers must
+// see; above it the number of the round, and whether the barrier is broken. Each meeting is a
+// round; so is what ends otherwise.
 //
 // Invariants:
 //   1. Everything but asleep_bit changes under the guard. Who is in round r is counted in
 //      `arrivals`, together with r: for another round it counts for 0.
-//   2. A round ends by the one store of the word that begins the next one, and takes asleep_bit
-//      away. Who does it is on duty (sleeper.hpp), and wakes all.
+//   2. A round ends by the one store of the word that begins the next one, takes asleep_bit away
+//      and counts. Who does it is on duty (sleeper.hpp), and wakes all. So nobody falls asleep in
+//      a round that is over because somebody else is asleep in the next one.
 //   3. A round that ended otherwise than by a meeting is in `lost` before it ends. So who finds
 //      that its round is over knows how, unless 64 rounds were lost since.
 //   4. The log says that a round is about to be lost, and whether the members are forgotten with
 //      it. Who takes the guard over from a dead holder finds by the word whether it was.
 //   5. A process is a member before it is counted, and until a reset. Who sleeps watches all other
-//      members: asleep_bit is set under the guard, and whoever adds a member takes it away and
-//      wakes all.
-//   6. A member that is gone breaks the barrier, whoever finds it.
+//      members: asleep_bit is set under the guard, and whoever adds a member does with the word
+//      what ends a round (2), in the same round.
+//   6. A member that is gone breaks the barrier, whoever finds it. One that has ended with status 0
+//      between two rounds does so when a member waits that has been in a round with it.
 // The single stores: arrival: `arrivals`; meeting, break, reset: the word.
 #include "procession/barrier.hpp"
 
@@ -35,11 +38,12 @@ namespace {
 
 constexpr std::uint64_t asleep_bit = std::uint64_t{1} << 31;
 constexpr std::uint64_t broken_bit = std::uint64_t{1} << 63;
-constexpr std::uint32_t round_mask = 0x7fff'ffff;
+constexpr std::uint32_t round_mask = 0x7fff'ffff;  // and of the count of the futex
 
 struct Member {
   std::atomic<std::uint64_t> process;  // generation of its slot << 32 | 1; 0: none
   std::atomic<std::uint64_t> thread;   // one of its threads, for when the first one has ended
+  std::uint32_t first, last;           // rounds in which it has come; under the guard
 };
 using Members = SlotChunks<Member>;
 static_assert(Members::chunk_count == BarrierShared::chunk_count);
@@ -100,10 +104,12 @@ class Books {
     const std::uint64_t process = std::uint64_t{generation_of(self_index())} << 32 | 1;
     mine.thread.store(me_.owner, std::memory_order_release);
     if (mine.process.load(std::memory_order_acquire) != process) {
+      mine.process.store(0, std::memory_order_release);
+      mine.first = mine.last = round();
       mine.process.store(process, std::memory_order_release);
-      waker_.prepare();
-      shared_.word.fetch_and(~asleep_bit, std::memory_order_acq_rel);
+      store_word(round(), 0);
     }
+    mine.last = round();
     const std::uint32_t before = count();
     shared_.arrivals.store(std::uint64_t{round()} << 32 | (before + 1), std::memory_order_release);
     return before;
@@ -118,17 +124,18 @@ class Books {
   }
   void reset() noexcept { lose(RoundChange::Reset); }
 
-  // Invariant 6.
-  void look_for_deaths() noexcept {
+  // Invariant 6. `waiting`: the entry of a process that wants to wait, or nullptr.
+  void look_for_deaths(const Member* waiting = nullptr) noexcept {
     if (broken()) return;
     pid_t dead = 0;
     Members::for_each(shared_.chunks, [&](std::uint32_t slot, const Member& member) {
       const std::uint64_t process = member.process.load(std::memory_order_acquire);
       if (process == 0 || dead != 0 || is_self(slot, process)) return;
-      if (process_is_gone(slot, generation(process))) {
-        dead = thread_slot(Owner::from(member.thread.load()).slot).pid.load();
-        if (dead == 0) dead = -1;
-      }
+      if (!process_is_gone(slot, generation(process))) return;
+      const bool has_left = member.last != round() && was_done(slot, generation(process));
+      if (has_left && (waiting == nullptr || !have_met(*waiting, member))) return;
+      dead = thread_slot(Owner::from(member.thread.load()).slot).pid.load();
+      if (dead == 0) dead = -1;
     });
     if (dead != 0) break_by(BrokenBy::Death, dead);
   }
@@ -150,7 +157,11 @@ class Books {
     return watched_ones;
   }
 
-  void announce_sleep() noexcept { shared_.word.fetch_or(asleep_bit, std::memory_order_acq_rel); }
+  // What the futex is while the caller may sleep.
+  [[nodiscard]] std::uint32_t announce_sleep() noexcept {
+    return static_cast<std::uint32_t>(shared_.word.fetch_or(asleep_bit, std::memory_order_acq_rel) |
+                                      asleep_bit);
+  }
 
  private:
   [[nodiscard]] std::uint64_t word() const noexcept {
@@ -162,16 +173,27 @@ class Books {
   static bool is_self(std::uint32_t slot, std::uint64_t process) noexcept {
     return slot == self_index() && generation(process) == generation_of(slot);
   }
+  // Whether `mine` is the calling process's and it was a member before `other` left.
+  static bool have_met(const Member& mine, const Member& other) noexcept {
+    const std::uint64_t process = mine.process.load(std::memory_order_acquire);
+    return process != 0 && is_self(self_index(), process) &&
+           ((other.last - mine.first) & round_mask) < round_mask / 2;
+  }
 
   // Invariant 2.
+  void store_word(std::uint32_t round, std::uint64_t broken) noexcept {
+    const auto seen = static_cast<std::uint32_t>(word() + 1) & round_mask;
+    waker_.prepare();
+    shared_.word.store(std::uint64_t{round} << 32 | broken | seen, std::memory_order_release);
+  }
+
   void begin_next(std::uint64_t broken) noexcept {
     std::uint32_t next = (round() + 1) & round_mask;
     if (next == 0) {
       next = 1;
       for (std::uint32_t& lost : shared_.lost) lost = 0;
     }
-    waker_.prepare();
-    shared_.word.store(std::uint64_t{next} << 32 | broken, std::memory_order_release);
+    store_word(next, broken);
   }
 
   // Invariants 3 and 4.
@@ -268,7 +290,7 @@ class Party {
   Next step() {
     Books books(shared_, me_);
     if (arrived_ && books.round() != round_) return over(books);
-    books.look_for_deaths();
+    books.look_for_deaths(&mine_);
     broken_ = books.broken();
     if (broken_) return Next::Lost;
     if (acted_) {
@@ -291,7 +313,7 @@ class Party {
       return Next::Lost;
     }
     watched_ = books.others();
-    books.announce_sleep();
+    futex_ = books.announce_sleep();
     return Next::Sleep;
   }
 
@@ -311,8 +333,8 @@ class Party {
   void sleep() {
     Deadline deadline;
     if (deadline_ != TimePoint::max()) deadline = deadline_;
-    timed_out_ = sleeper_.sleep(static_cast<std::uint32_t>(asleep_bit), watched_,
-                                {news_of_death, &shared_}, deadline) == WaitResult::TimedOut;
+    timed_out_ = sleeper_.sleep(futex_, watched_, {news_of_death, &shared_}, deadline) ==
+                 WaitResult::TimedOut;
   }
 
   void give_up(BrokenBy reason) {
@@ -333,6 +355,7 @@ class Party {
   std::vector<Owner> watched_;
   std::uint32_t round_ = 0;
   std::uint32_t index_ = 0;
+  std::uint32_t futex_ = 0;  // while it may sleep
   bool arrived_ = false;
   bool acting_ = false;
   bool acted_ = false;

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "procession/detail/rlock_core.hpp"
+#include "sync/lock_core.hpp"
 #include "sync/quiet_guard.hpp"
 #include "sync/sleeper.hpp"
 #include "sync/slot_chunks.hpp"
@@ -188,7 +189,7 @@ class Wait {
       return notified;
     } catch (...) {
       Waiters(shared_, me_).abandon(node_);
-      if (!lock_is_mine(lock.core) && !refused_) retake(lock, depth);
+      if (!refused_) retake(lock, depth);
       throw;
     }
   }
@@ -200,12 +201,19 @@ class Wait {
     return 0;
   }
 
-  // Without a search for deadlocks: that is not for who is on duty, and the lock must be taken.
+  // Throws OwnerDied, DeadlockError.
   void retake(LockShared& lock, std::uint32_t depth) {
-    refused_ = true;
-    (void)lock_acquire_until(lock.core, lock.head, TimePoint::max());
-    if (shared_.recursive != 0) lock.core.depth.store(depth, std::memory_order_relaxed);
-    refused_ = false;
+    try {
+      if (shared_.recursive != 0) {
+        rlock_acquire_with(lock.core, lock.head, depth);
+      } else {
+        lock_acquire(lock.core, lock.head);
+      }
+    } catch (...) {
+      refused_ = true;
+      note_lost(lock.core, std::max(depth, 1U));
+      throw;
+    }
   }
 
   bool sleep() {
@@ -231,7 +239,7 @@ class Wait {
   WaitNode& node_;
   const TimePoint deadline_;
   Sleeper sleeper_;
-  bool refused_ = false;  // the lock: its holder has died
+  bool refused_ = false;  // the lock was, and will be
 };
 
 }  // namespace

@@ -24,7 +24,14 @@
 namespace procession::detail {
 namespace {
 
+struct LostLock {
+  const LockCore* core;
+  std::uint32_t depth;
+};
+constinit thread_local LostLock lost{nullptr, 0};
+
 void release_slowly(LockCore& core, const Object& named, const CallingThread& me) {
+  if (!is_owner(core, me) && forgive_release(core)) return;
   Sleeper sleeper(me, futex_of(core));
   for (;;) {
     std::uint64_t word = core.word.load(std::memory_order_acquire);
@@ -44,6 +51,18 @@ void release_slowly(LockCore& core, const Object& named, const CallingThread& me
 }
 
 }  // namespace
+
+void note_lost(const LockCore& core, std::uint32_t depth) noexcept { lost = {&core, depth}; }
+
+void note_regained(const LockCore& core) noexcept {
+  if (lost.core == &core && --lost.depth == 0) lost.core = nullptr;
+}
+
+bool forgive_release(const LockCore& core) noexcept {
+  if (lost.core != &core) return false;
+  note_regained(core);
+  return true;
+}
 
 void tell_passed_on(const LockCore& core, std::uint64_t word, const Object& named) {
   if (core.on_death == OwnerDeath::Release && (word & draining_bit) == 0) {
@@ -104,8 +123,11 @@ void lock_release(LockCore& core, const Object& named) {
 
 bool lock_recover(LockCore& core, const Object& named) {
   const CallingThread& me = this_thread();
-  if (take_free(core, me)) return false;
-  return lock_attempt(core, named, me, {Patience::ForEver, {}, true}) == Outcome::Recovered;
+  const bool recovered =
+      !take_free(core, me) &&
+      lock_attempt(core, named, me, {Patience::ForEver, {}, true}) == Outcome::Recovered;
+  note_regained(core);
+  return recovered;
 }
 
 bool lock_is_taken(const LockCore& core) noexcept {

@@ -79,6 +79,15 @@ bool settle_death(LockCore& core, std::uint64_t word) noexcept;
 // The warning of OnOwnerDeath::Release, for a death that was settled.
 void tell_passed_on(const LockCore& core, std::uint64_t word, const Object& named);
 
+// The calling thread has lost the lock inside a call that was to give it back: wait() of a
+// Condition that threw. The releases that belong to its `depth` acquires, in guards which are on
+// their way out, find nothing to release, and that is no error.
+void note_lost(const LockCore& core, std::uint32_t depth) noexcept;
+// It has it again, and one of those releases has something to release.
+void note_regained(const LockCore& core) noexcept;
+// Whether this release is one of those. REQUIRES: the calling thread is not the owner.
+[[nodiscard]] bool forgive_release(const LockCore& core) noexcept;
+
 // For a release by a thread that is not the owner. The owner's death, if it is dead, is made known.
 [[noreturn]] void refuse_release(LockCore& core, const Object& named);
 

@@ -62,7 +62,10 @@ bool rlock_try_acquire(LockCore& core, const Object& named) {
 
 void rlock_release(LockCore& core, const Object& named) {
   const CallingThread& me = this_thread();
-  if (!is_owner(core, me)) refuse_release(core, named);
+  if (!is_owner(core, me)) {
+    if (forgive_release(core)) return;
+    refuse_release(core, named);
+  }
   const std::uint32_t depth = depth_of(core);
   if (depth > 1) return set_depth(core, depth - 1);
   if (!set_free(core, me)) lock_release(core, named);

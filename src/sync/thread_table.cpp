@@ -47,7 +47,7 @@ void make_table() {
   if (root.load(std::memory_order_acquire) != nullptr) return;
   void* block = allocate(sizeof(ThreadTable));
   std::memset(block, 0, sizeof(ThreadTable));
-  static_cast<ThreadTable*>(block)->verdict.initialise();
+  static_cast<ThreadTable*>(block)->verdict.on_death = OwnerDeath::Silent;
   publish_once(block, root);
 }
 

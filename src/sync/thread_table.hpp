@@ -35,6 +35,7 @@
 #include <cstdint>
 
 #include "memory/robust_mutex.hpp"
+#include "procession/detail/lock_core.hpp"
 
 namespace procession::detail {
 
@@ -68,7 +69,7 @@ struct ThreadTable {
   alignas(64) std::atomic<std::uint32_t> bell;  // always 0
   std::atomic<std::uint32_t> rounds;
   // wait_edge.hpp
-  RobustMutex verdict;
+  LockCore verdict;
 };
 
 // The calling thread as this process knows it.

@@ -55,8 +55,7 @@ class PublishedEdge {
   void withdraw() noexcept;
 
   // Not empty: this wait would close that cycle, this thread is the one to give up, and its edge
-  // is withdrawn. Blocks only while another thread judges a cycle. REQUIRES: not on duty
-  // (sleeper.hpp, invariant 4).
+  // is withdrawn. Blocks only while another thread judges a cycle.
   [[nodiscard]] std::vector<WaitEdge> find_deadlock();
 
  private:

@@ -182,6 +182,60 @@ TEST(BarrierTest, WhoHasWaitedOnceAndExitsBreaksIt) {
   EXPECT_THROW(barrier.wait(), BrokenBarrierError);
 }
 
+// Its workers have ended as they should: nothing is broken, and others can meet there; but who has
+// met with them would wait for them.
+TEST(BarrierTest, WhoHasLeftInOrderIsMissedOnlyByThoseWhoHaveMetIt) {
+  for (const StartMethod method : get_all_start_methods()) {
+    const Barrier barrier(2);
+    ProcessOptions options;
+    options.start_method = method;
+    const auto meet = [&] {
+      const auto wait = [](const Barrier& mine) { (void)mine.wait(); };
+      Process one(options, wait, barrier), other(options, wait, barrier);
+      one.start();
+      other.start();
+      one.join();
+      other.join();
+      EXPECT_EQ(one.exitcode(), 0);
+      EXPECT_EQ(other.exitcode(), 0);
+    };
+    meet();
+    EXPECT_FALSE(barrier.broken());
+    meet();
+    EXPECT_FALSE(barrier.broken());
+    Process guest(
+        options, [](const Barrier& mine) { (void)mine.wait(); }, barrier);
+    guest.start();
+    EXPECT_NO_THROW(barrier.wait());
+    guest.join();
+    EXPECT_FALSE(barrier.broken());
+    EXPECT_THROW(barrier.wait(), BrokenBarrierError);
+    EXPECT_TRUE(barrier.broken());
+    Process crash(
+        options,
+        [](const Barrier& mine) {
+          (void)mine.wait();
+          ::abort();
+        },
+        barrier);
+    barrier.reset();
+    crash.start();
+    EXPECT_NO_THROW(barrier.wait());
+    crash.join();
+    EXPECT_TRUE(barrier.broken());
+  }
+}
+
+// Who falls asleep in one round must not do so because another sleeps in the next, nor with a list
+// of members that another's arrival has made too short.
+TEST_P(BarrierTest, RoundsThatFollowAtOnceLoseNobody) {
+  const Barrier barrier(3);
+  run_all(GetParam(), 3, [&](std::size_t) {
+    for (int i = 0; i < 5000; ++i) barrier.wait();
+  });
+  EXPECT_EQ(barrier.n_waiting(), 0);
+}
+
 TEST(BarrierTest, AThreadThatEndsBreaksNothing) {
   const Barrier barrier(2);
   for (int i = 0; i < 3; ++i) {

@@ -270,11 +270,16 @@ TEST(ConditionTest, AWaiterKilledAtItsWakeUpDoesNotSwallowIt) {
 TEST(ConditionTest, TheDeathOfTheHolderIsToldToWhoWaits) {
   const Condition condition;
   Child waiter = start_child([&] {
-    condition.lock();
-    EXPECT_THROW(condition.wait(), OwnerDied);
+    {
+      const std::scoped_lock hold(condition), twice(condition);
+      EXPECT_THROW(condition.wait(), OwnerDied);
+      EXPECT_THROW(condition.wait(), StateError);
+    }
     EXPECT_THROW(condition.unlock(), StateError);
+    EXPECT_THROW(condition.lock(), OwnerDied);
     EXPECT_TRUE(condition.recover());
     condition.unlock();
+    EXPECT_THROW(condition.unlock(), StateError);
   });
   await_futex_sleep(waiter);
   Child holder = child_that([&] {
@@ -286,6 +291,94 @@ TEST(ConditionTest, TheDeathOfTheHolderIsToldToWhoWaits) {
   EXPECT_EQ(waiter.wait(), (test_support::ChildStatus{0, 0}));
   EXPECT_TRUE(condition.try_lock());
   condition.unlock();
+}
+
+// The guards go on: what was recovered is released by one of them, and the others have nothing to
+// release. So it is with the lock itself, which does not know of the condition.
+TEST(ConditionTest, GuardsAroundAWaitThatLostTheLockEndInPeace) {
+  const Lock plain;
+  const RLock recursive;
+  const auto check = [](const auto& lock, int guards, bool recover) {
+    const Condition condition(lock);
+    Child waiter = start_child([&] {
+      const std::scoped_lock first(lock);
+      const auto wait = [&] {
+        EXPECT_THROW(condition.wait(), OwnerDied);
+        if (recover) {
+          EXPECT_TRUE(lock.recover());
+        }
+      };
+      if (guards == 1) return wait();
+      const std::unique_lock second(condition);
+      wait();
+    });
+    await_futex_sleep(waiter);
+    Child holder = child_that([&] {
+      lock.lock();
+      condition.notify();
+    });
+    holder.kill();
+    holder.wait();
+    EXPECT_EQ(waiter.wait(), (test_support::ChildStatus{0, 0}));
+    EXPECT_EQ(lock.locked(), !recover);
+    if (!recover) {
+      EXPECT_TRUE(lock.recover());
+      lock.release();
+    }
+  };
+  for (const bool recover : {false, true}) {
+    check(plain, 1, recover);
+    check(recursive, 1, recover);
+    check(recursive, 2, recover);
+  }
+}
+
+// Each way round: who takes the lock again after a wait closes the cycle, or is a part of it.
+TEST(ConditionTest, TakingTheLockAgainTakesPartInDeadlocks) {
+  for (const bool waiter_closes : {false, true}) {
+    const RLock lock(Name{"table"});
+    const Lock other(Name{"other"});
+    const Condition condition(lock);
+    const Value<int> victims(0);
+    const auto told = [&](const DeadlockError& error) {
+      victims.fetch_add(1);
+      EXPECT_EQ(error.cycle().size(), 2u);
+      EXPECT_NE(std::string(error.what()).find("'table'"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("'other'"), std::string::npos) << error.what();
+    };
+    Child waiter = start_child([&] {
+      const std::scoped_lock hold(other);
+      const std::scoped_lock table(lock);
+      try {
+        condition.wait();
+      } catch (const DeadlockError& error) {
+        told(error);
+      }
+    });
+    await_futex_sleep(waiter);
+    lock.acquire();
+    if (waiter_closes) {
+      Thread notifier([&] {
+        await_futex_sleep(::getpid(), ::getpid());
+        condition.notify();
+      });
+      other.acquire();  // the waiter is told, and its guards let go of it
+      notifier.join();
+      other.release();
+    } else {
+      condition.notify();
+      await_futex_sleep(waiter);  // most often for the lock by now; else it closes the cycle
+      try {
+        other.acquire();
+        other.release();
+      } catch (const DeadlockError& error) {
+        told(error);
+      }
+    }
+    lock.release();
+    EXPECT_EQ(waiter.wait(), (test_support::ChildStatus{0, 0}));
+    EXPECT_EQ(victims.load(), 1);
+  }
 }
 
 TEST(ConditionTest, TravelsUnderEveryStartMethod) {
