@@ -12,9 +12,9 @@
  *
  * What the model leaves out, and why it may:
  *   - Sleep and wake-up: lock.pml. Here a sleeper goes on when its lock is free or poisoned or its owner dead.
- *   - some_holder_waits and the readings before the verdict mutex is locked: they only save work. The walk that
- *     decides whether it is locked at all is here.
- *   - The walk before the first reading, under the mutex: whatever it finds, the first reading must find again;
+ *   - some_holder_waits and the readings before the verdict lock is taken: they only save work. The walk that
+ *     decides whether it is taken at all is here.
+ *   - The walk before the first reading, with that lock: whatever it finds, the first reading must find again;
  *     here the first reading finds its way itself, which it can do whenever the walk and it both can.
  *   - Readers of an RWLock: each thread here waits for one other.
  *
@@ -46,7 +46,7 @@ byte owner[LOCKS] = NOBODY;
 
 /* The edges. `sequence` is odd while the thread waits for `target`. */
 byte sequence[N], target[N];
-byte verdict = NOBODY; /* the robust mutex */
+byte verdict = NOBODY; /* a lock: its owner's death sets it free */
 
 bit alive[N] = 1, killed[N];
 byte kills; /* how many there will still be */
@@ -55,6 +55,12 @@ byte kills; /* how many there will still be */
 #define counts(x) true
 #else
 #define counts(x) alive[x]
+#endif
+
+#ifdef WITHOUT_ROBUST_VERDICT
+#define verdict_is_abandoned false
+#else
+#define verdict_is_abandoned (verdict < N && !alive[verdict])
 #endif
 
 /* For the assertions alone: whether a thread was the victim in its last wait. */
@@ -130,7 +136,7 @@ attempt:
 #endif
 
 look:
-       /* The walk. Under the verdict mutex it is the first reading. */
+       /* The walk. With the verdict lock it is the first reading. */
        atomic {
          if
          :: owner[want] < N -> first = owner[want]
@@ -170,7 +176,7 @@ cycle:
        :: !judging ->
           atomic {
 #ifndef WITHOUT_VERDICT
-            verdict == NOBODY -> verdict = me;
+            verdict == NOBODY || verdict_is_abandoned -> verdict = me;
 #endif
             judging = 1;
             forget_the_reading()
@@ -265,32 +271,15 @@ leave:
   }
 }
 
-/* The kernel goes through the robust list of the dead thread: the mutex that it locked last comes first. That a
- * thread has stopped is seen by nobody before that. */
-inline kill(whom) {
-  atomic {
-    kills > 0 && alive[whom] -> kills--; killed[whom] = 1;
-    if
-    :: verdict == whom
-    :: else -> alive[whom] = 0; goto next
-    fi;
-#ifndef WITHOUT_ROBUST_VERDICT
-    verdict = NOBODY
-#endif
-  }
-  atomic { alive[whom] = 0; goto next }
-}
-
 proctype killer() {
 end:
-next:
-  if
-  :: kill(0)
-  :: kill(1)
+  do
+  :: atomic { kills > 0 && alive[0] -> kills--; killed[0] = 1; alive[0] = 0 }
+  :: atomic { kills > 0 && alive[1] -> kills--; killed[1] = 1; alive[1] = 0 }
 #if N > 2
-  :: kill(2)
+  :: atomic { kills > 0 && alive[2] -> kills--; killed[2] = 1; alive[2] = 0 }
 #endif
-  fi
+  od
 }
 
 init {
