@@ -10,18 +10,20 @@
 //
 // What each call makes of each state:
 //
-// |                | some have come  | the last one comes   | broken      | a process that has | |
-// |                 |                      |             | waited here is gone    | | wait | waits
-// | runs the action, all | BrokenBar-  | breaks it: this and    | |                | | go on |
-// rierError   | all who wait get       | |                |                 | |             |
-// BrokenBarrierError     | | wait(duration) | waits; breaks   | likewise             | likewise |
-// likewise               | |                | it at the dead- |                      | | | | | line
-// |                      |             |                        | | reset          | who waits gets
-// BrokenBarrierError; then it is empty, whole, and has forgotten  | |                | who has
-// waited here                                                            | | abort          |
-// broken: who waits gets BrokenBarrierError | nothing     | breaks it              | | broken |
-// false                                  | true        | breaks it, true        | | n_waiting | how
-// many have come                     | 0           | breaks it, 0           |
+// clang-format off
+// |                | some have come     | the last one comes | broken       | one that has waited |
+// |                |                    |                    |              | here is gone        |
+// | wait           | waits              | runs the action,   | Broken-      | breaks it: this and |
+// |                |                    | all go on          | BarrierError | all who wait get    |
+// |                |                    |                    |              | BrokenBarrierError  |
+// | wait(duration) | waits; at the      | likewise           | likewise     | likewise            |
+// |                | deadline breaks it |                    |              |                     |
+// | reset          | who waits gets BrokenBarrierError; then it is empty, whole, and has          |
+// |                | forgotten who has waited here                                                |
+// | abort          | breaks it: who waits gets the error     | nothing      | breaks it           |
+// | broken         | false              | -                  | true         | breaks it, true     |
+// | n_waiting      | how many have come | -                  | 0            | breaks it, 0        |
+// clang-format on
 //
 // A broken barrier stays so until reset().
 //

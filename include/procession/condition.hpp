@@ -11,14 +11,19 @@
 //
 // What each call makes of the lock and of the waiters:
 //
-// |                | lock not held | lock held by this thread     | notified waiters | a waiter has
-// | |                | by this thread|                              |                  | died | |
-// wait           | StateError    | sets the lock free, wholly;  | return, with the | -            |
-// |                |               | waits; takes it again        | lock             | | |
-// wait(duration) | StateError    | likewise; false: nobody has  | true             | -            |
-// |                |               | notified it in time          |                  | | |
-// notify(n)      | the n that have waited longest go on, all if there | stay so    | not counted  |
-// | notify_all     | are fewer; all                                     |            | |
+// clang-format off
+// |                | lock not held  | lock held by this    | its holder died   | a waiter died    |
+// |                | by this thread | thread               |                   |                  |
+// | wait           | StateError     | sets it free, waits, | OwnerDied, when   | the others go on |
+// |                |                | takes it again       | it is taken again | as without it    |
+// | wait(duration) | StateError     | likewise; false: not | likewise          | likewise         |
+// |                |                | notified in time     |                   |                  |
+// | notify(n)      | the n go on that have waited longest, | as before         | is not counted,  |
+// |                | all if there are fewer                |                   | notified or not  |
+// | notify_all     | all go on                             | as before         | likewise         |
+// | lock, unlock,  | as the lock does it (lock.hpp, rlock.hpp)                 | -                |
+// | recover, ...   |                                                           |                  |
+// clang-format on
 //
 // A notification is for those who wait at that moment; with nobody waiting it is for nobody. A
 // waiter that was notified and is killed before it has the lock again takes no notification with

@@ -5,12 +5,15 @@
 //   worker.start();
 //   if (!ready.wait(5s)) report("still preparing");
 //
-//   |                  | clear                            | set              |
-//   | set              | set, everybody waiting goes on   | nothing          |
-//   | clear            | nothing                          | clear            |
-//   | is_set           | false                            | true             |
-//   | wait             | waits for a set                  | returns at once  |
-//   | wait(duration)   | waits; false at the deadline     | true at once     |
+// clang-format off
+// |                | clear                        | set             | a process died in this call |
+// | set            | set; all who wait go on      | nothing         | it is set and all go on, or |
+// |                |                              |                 | as if it had not begun      |
+// | clear          | nothing                      | clear           | clear, or as before         |
+// | is_set         | false                        | true            | as without that process     |
+// | wait           | waits for a set              | returns at once | as without that process     |
+// | wait(duration) | waits; false at the deadline | true at once    | as without that process     |
+// clang-format on
 //
 // A wait that was under way at a set() returns, also when a clear() follows at once. An Event has
 // no owner: nothing of it is lost with a process that is killed, in whichever call.

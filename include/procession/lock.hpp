@@ -17,19 +17,21 @@
 //
 // What each call makes of each state:
 //
-// |                    | free       | held by another | held by this  | owner died,  | poisoned  |
-// |                    |            | thread          | thread        | not yet seen |           |
-// | acquire, lock      | taken      | waits           | DeadlockError | poisons,     | OwnerDied |
-// |                    |            |                 |               | OwnerDied    |           |
-// | acquire(duration), | taken      | waits; false at | waits; false  | poisons,     | OwnerDied |
-// | try_lock_for/until |            | the deadline    | likewise      | OwnerDied    |           |
-// | try_acquire,       | taken      | false           | false         | poisons,     | OwnerDied |
-// | try_lock           |            |                 |               | OwnerDied    |           |
-// | recover            | taken,     | waits, taken,   | DeadlockError | taken, true  | taken,    |
-// |                    | false      | false           |               |              | true      |
-// | release, unlock    | StateError | set free        | set free      | poisons,     | StateError|
-// |                    |            |                 |               | StateError   |           |
-// | locked             | false      | true            | true          | true         | true      |
+// clang-format off
+// |                    | free       | held by another | held by this  | owner died,  | poisoned   |
+// |                    |            | thread          | thread        | not yet seen |            |
+// | acquire, lock      | taken      | waits           | DeadlockError | poisons,     | OwnerDied  |
+// |                    |            |                 |               | OwnerDied    |            |
+// | acquire(duration), | taken      | waits; false at | waits; false  | poisons,     | OwnerDied  |
+// | try_lock_for/until |            | the deadline    | likewise      | OwnerDied    |            |
+// | try_acquire,       | taken      | false           | false         | poisons,     | OwnerDied  |
+// | try_lock           |            |                 |               | OwnerDied    |            |
+// | recover            | taken,     | waits, taken,   | DeadlockError | taken, true  | taken,     |
+// |                    | false      | false           |               |              | true       |
+// | release, unlock    | StateError | set free        | set free      | poisons,     | StateError |
+// |                    |            |                 |               | StateError   |            |
+// | locked             | false      | true            | true          | true         | true       |
+// clang-format on
 //
 // With OnOwnerDeath::Release a lock is never poisoned: whoever sees that the owner has died sets
 // the lock free and logs a warning, and its own call goes on from there.

@@ -10,19 +10,21 @@
 // It is free again after as many releases as there were acquires. What each call makes of each
 // state:
 //
-// |                    | free       | held by another | held by this  | owner died,  | poisoned  |
-// |                    |            | thread          | thread        | not yet seen |           |
-// | acquire, lock      | taken      | waits           | one deeper    | poisons,     | OwnerDied |
-// |                    |            |                 |               | OwnerDied    |           |
-// | acquire(duration), | taken      | waits; false at | one deeper    | poisons,     | OwnerDied |
-// | try_lock_for/until |            | the deadline    |               | OwnerDied    |           |
-// | try_acquire,       | taken      | false           | one deeper    | poisons,     | OwnerDied |
-// | try_lock           |            |                 |               | OwnerDied    |           |
-// | recover            | taken,     | waits, taken,   | one deeper,   | taken, true  | taken,    |
-// |                    | false      | false           | false         |              | true      |
-// | release, unlock    | StateError | StateError      | one less; the | poisons,     | StateError|
-// |                    |            |                 | last: free    | StateError   |           |
-// | locked             | false      | true            | true          | true         | true      |
+// clang-format off
+// |                    | free       | held by another | held by this  | owner died,  | poisoned   |
+// |                    |            | thread          | thread        | not yet seen |            |
+// | acquire, lock      | taken      | waits           | one deeper    | poisons,     | OwnerDied  |
+// |                    |            |                 |               | OwnerDied    |            |
+// | acquire(duration), | taken      | waits; false at | one deeper    | poisons,     | OwnerDied  |
+// | try_lock_for/until |            | the deadline    |               | OwnerDied    |            |
+// | try_acquire,       | taken      | false           | one deeper    | poisons,     | OwnerDied  |
+// | try_lock           |            |                 |               | OwnerDied    |            |
+// | recover            | taken,     | waits, taken,   | one deeper,   | taken, true  | taken,     |
+// |                    | false      | false           | false         |              | true       |
+// | release, unlock    | StateError | StateError      | one less; the | poisons,     | StateError |
+// |                    |            |                 | last: free    | StateError   |            |
+// | locked             | false      | true            | true          | true         | true       |
+// clang-format on
 //
 // Whoever recovers a lock holds it once, however deep its dead owner was. OnOwnerDeath::Release,
 // what dead means, and what is guaranteed: as for Lock (lock.hpp).

@@ -12,26 +12,30 @@
 //
 // What each call makes of each state ("writer": by another thread; "shared": by whomever):
 //
-// |                   | free   | shared, not by  | shared by this | writer      | this thread   |
-// |                   |        | this thread     | thread         |             | is the writer |
-// | lock, acquire     | taken  | waits           | DeadlockError  | waits       | DeadlockError |
-// | lock with a limit | taken  | waits; false at | waits; false   | waits; false| waits; false  |
-// | try_lock          | taken  | false           | false          | false       | false         |
-// | lock_shared       | shared | shared (*)      | one share more | waits       | DeadlockError |
-// | ... with a limit  | shared | shared (*)      | one share more | waits; false| waits; false  |
-// | try_lock_shared   | shared | shared (*)      | one share more | false       | false         |
-// | unlock, release   | StateError | StateError  | StateError     | StateError  | set free      |
-// | unlock_shared     | StateError | StateError  | one share less | StateError  | StateError    |
-// | recover           | taken, | waits, taken,   | DeadlockError  | waits,      | DeadlockError |
-// |                   | false  | false           |                | taken, false|               |
-// | locked            | false  | true            | true           | true        | true          |
+// clang-format off
+// |                 | free       | shared, not by | shared by this | writer       | this thread   |
+// |                 |            | this thread    | thread         |              | is the writer |
+// | lock, acquire   | taken      | waits          | DeadlockError  | waits        | DeadlockError |
+// | lock with limit | taken      | waits; false   | waits; false   | waits; false | waits; false  |
+// | try_lock        | taken      | false          | false          | false        | false         |
+// | lock_shared     | shared     | shared (*)     | one share more | waits        | DeadlockError |
+// | ... with limit  | shared     | shared (*)     | one share more | waits; false | waits; false  |
+// | try_lock_shared | shared     | shared (*)     | one share more | false        | false         |
+// | unlock, release | StateError | StateError     | StateError     | StateError   | set free      |
+// | unlock_shared   | StateError | StateError     | one share less | StateError   | StateError    |
+// | recover         | taken,     | waits, taken,  | DeadlockError  | waits,       | DeadlockError |
+// |                 | false      | false          |                | taken, false |               |
+// | locked          | false      | true           | true           | true         | true          |
+// clang-format on
 //
-// |                   | writer died, not yet seen    | poisoned   | a reader died                |
-// | all that acquire  | poisons, OwnerDied           | OwnerDied  | its shares are given back    |
-// | recover           | taken, true                  | taken, true| its shares are given back    |
-// | unlock, release   | poisons, StateError          | StateError | StateError                   |
-// | unlock_shared     | StateError                   | StateError | StateError                   |
-// | locked            | true                         | true       | as without that reader       |
+// clang-format off
+// |                 | writer died, not yet seen | poisoned    | a reader died             |
+// | all acquires    | poisons, OwnerDied        | OwnerDied   | its shares are given back |
+// | recover         | taken, true               | taken, true | its shares are given back |
+// | unlock, release | poisons, StateError       | StateError  | as without that reader    |
+// | unlock_shared   | StateError                | StateError  | as without that reader    |
+// | locked          | true                      | true        | as without that reader    |
+// clang-format on
 //
 // (*) Unless a writer waits: a waiting writer keeps new readers out, so that they cannot starve
 // it. A thread that has a share already gets another all the same. Readers have no such right

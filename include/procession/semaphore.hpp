@@ -19,15 +19,17 @@
 //
 // What each call makes of each state:
 //
-// |                    | permits left | none left             | none left, and the owner of one  |
-// |                    |              |                       | has died                         |
-// | acquire, lock      | takes one    | waits                 | gives back the dead one's, takes |
-// | acquire(duration), | takes one    | waits; false at the   | likewise                         |
-// | try_lock_for/until |              | deadline              |                                  |
-// | try_acquire,       | takes one    | false                 | likewise                         |
-// | try_lock           |              |                       |                                  |
-// | release, unlock    | adds         | adds, wakes as many   | gives back, adds, wakes          |
-// | get_value          | how many     | 0                     | gives back, how many             |
+// clang-format off
+// |                    | permits left | none left           | an owner of permits has died        |
+// | acquire, lock      | takes one    | waits               | none left: gives back, takes one    |
+// | acquire(duration), | takes one    | waits; false at the | likewise                            |
+// | try_lock_for/until |              | deadline            |                                     |
+// | try_acquire,       | takes one    | false               | likewise                            |
+// | try_lock           |              |                     |                                     |
+// | release, unlock    | adds         | adds, wakes as many | likewise; the next one who finds    |
+// |                    |              |                     | none gives back                     |
+// | get_value          | how many     | 0                   | gives back, how many                |
+// clang-format on
 //
 // BoundedSemaphore::release is an error, and changes nothing, when more are free than it started
 // with afterwards: what the dead have given back counts.
