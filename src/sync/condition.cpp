@@ -12,9 +12,6 @@
 //      the guard over from a dead holder does the rest, which can be done twice.
 //   5. Tickets grow in the order of the waits; nobody has that of another.
 // The single stores: begin to wait, be notified, go away: the word of the node.
-//
-// With one word to sleep on (no futex_waitv) nobody else listens to what a dead waiter was on duty
-// for: its notification is passed on by the next who waits or notifies.
 #include "procession/condition.hpp"
 
 #include <algorithm>

@@ -1,18 +1,17 @@
 #include "sync/death_watch.hpp"
 
 #include <linux/futex.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include <atomic>
 #include <climits>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <vector>
 
 #include "sync/watched.hpp"
-#include "system/errors.hpp"
 #include "system/futex.hpp"
+#include "system/quiet_thread.hpp"
 
 namespace procession::detail {
 namespace {
@@ -62,8 +61,7 @@ void await_end(std::uint64_t word) {
 }
 
 void* watch_owner(void* argument) {
-  const Order order = *static_cast<Order*>(argument);
-  delete static_cast<Order*>(argument);
+  const Order order = *std::unique_ptr<Order>(static_cast<Order*>(argument));
   await_end(order.owner);
   std::lock_guard guard(order.home->mutex);
   for (const Wait& wait : order.home->of_owner[order.owner]) {
@@ -84,22 +82,10 @@ void drop(Watches& home, const DeathWatch* watch,
   }
 }
 
-// No signal of the program is handled there.
 void start_watching(Watches& home, std::uint64_t owner) {
-  auto* order = new Order{&home, owner};
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread;
-  const int error = pthread_create(&thread, &attributes, watch_owner, order);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
-  if (error == 0) return;
-  delete order;
-  throw_system_error(error, "start a thread that watches the owner of a lock");
+  auto order = std::make_unique<Order>(Order{&home, owner});
+  start_quiet_thread(watch_owner, order.get(), "start a thread that watches the owner of a lock");
+  (void)order.release();
 }
 
 }  // namespace

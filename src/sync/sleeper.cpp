@@ -9,6 +9,7 @@
 #include <climits>
 #include <ctime>
 
+#include "sync/bell_watch.hpp"
 #include "sync/watched.hpp"
 #include "system/errors.hpp"
 
@@ -80,8 +81,7 @@ void Sleeper::set_pending(robust_list* entry) noexcept {
 
 void Sleeper::go_on_duty() noexcept {
   if (on_duty_ || me_.robust == nullptr) return;
-  const auto& named = can_listen_to_many() ? thread_table().bell : word_;
-  const auto entry = reinterpret_cast<std::uintptr_t>(&named) -
+  const auto entry = reinterpret_cast<std::uintptr_t>(&thread_table().bell) -
                      static_cast<std::uintptr_t>(me_.robust->futex_offset);
   before_ = me_.robust->list_op_pending;  // of whom we interrupted in a signal handler
   set_pending(reinterpret_cast<robust_list*>(entry));
@@ -90,7 +90,7 @@ void Sleeper::go_on_duty() noexcept {
 
 void Sleeper::wake(int count) noexcept {
   go_on_duty();
-  futex_wake(word_, can_listen_to_many() ? count : INT_MAX);
+  futex_wake(word_, count);
 }
 
 void Sleeper::wake_all() noexcept {
@@ -100,10 +100,15 @@ void Sleeper::wake_all() noexcept {
 
 WaitResult Sleeper::sleep(std::uint32_t expected, std::span<const Owner> owners, DeathNews news,
                           Deadline deadline) {
-  const std::size_t listened = can_listen_to_many() ? std::min(owners.size(), most_watched) : 0;
+  if (!can_listen_to_many()) {
+    const DeathWatch owners_watch(word_, owners, news);
+    const BellWatch bell_watch(word_);
+    go_on_duty();
+    return futex_wait(word_, expected, deadline);
+  }
+  const std::size_t listened = std::min(owners.size(), most_watched);
   const DeathWatch watch(word_, owners.subspan(listened), news);
   go_on_duty();
-  if (!can_listen_to_many()) return futex_wait(word_, expected, deadline);
   return sleep_on_many(expected, owners.first(listened), deadline);
 }
 

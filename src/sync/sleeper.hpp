@@ -26,8 +26,8 @@
 //      the others, on duty.
 // A thread listens to the tokens of most_watched others; those of the rest are watched by threads
 // of its process (death_watch.hpp). Without futex_waitv (a kernel before 5.16, some sandboxes) it
-// can listen to one word: then all tokens are watched so, the pending entry names the word itself,
-// and wakers wake everybody.
+// can listen to one word: then all tokens are watched so, and threads of the process listen to the
+// bell (bell_watch.hpp).
 #pragma once
 
 #include <atomic>

@@ -21,6 +21,7 @@
 
 #include "procession/procession.hpp"
 #include "support/fixture.hpp"
+#include "sync/sleeper.hpp"
 
 namespace procession {
 namespace {
@@ -272,13 +273,16 @@ class Worker {
   Board& board_;
 };
 
-void run_worker(int number, unsigned seed, Objects objects, Value<Board> board) {
+enum class Kernel { This, OneWord };  // the latter: as before 5.16
+
+void run_worker(Kernel kernel, int number, unsigned seed, Objects objects, Value<Board> board) {
+  if (kernel == Kernel::OneWord) detail::pretend_single_word_kernel();
   Worker(number, seed, objects, board.value()).run();
 }
 
 class Crew {
  public:
-  explicit Crew(unsigned seed) : random_(seed) {
+  Crew(unsigned seed, Kernel kernel) : random_(seed), kernel_(kernel) {
     for (int i = 0; i < workers; ++i) start(i);
   }
   Board& board() { return board_.value(); }
@@ -310,31 +314,33 @@ class Crew {
     options.daemon = true;
     options.start_method = random_() % 4 == 0 ? StartMethod::Fork : StartMethod::ForkServer;
     auto& place = crew_[static_cast<std::size_t>(number)];
-    place = std::make_unique<Process>(options, run_worker, number, static_cast<unsigned>(random_()),
-                                      objects_, board_);
+    place = std::make_unique<Process>(options, run_worker, kernel_, number,
+                                      static_cast<unsigned>(random_()), objects_, board_);
     place->start();
   }
 
   std::minstd_rand random_;
+  Kernel kernel_;
   Value<Board> board_;
   Objects objects_;
   std::array<std::unique_ptr<Process>, workers> crew_;
 };
 
-std::chrono::seconds length() {
+std::chrono::seconds length(Kernel kernel) {
   if (const char* text = std::getenv("PROCESSION_SOAK_SECONDS")) {
     return std::chrono::seconds(std::atoi(text));
   }
-  return test_support::under_asan || test_support::under_tsan ? 20s : 60s;
+  return test_support::under_asan || test_support::under_tsan || kernel == Kernel::OneWord ? 20s
+                                                                                           : 60s;
 }
 
-TEST(SyncSoak, NothingHangsOrIsLostWhileProcessesAreKilled) {
+void soak(Kernel kernel) {
   const unsigned seed = std::random_device()();
   SCOPED_TRACE("seed " + std::to_string(seed));
-  Crew crew(seed);
+  Crew crew(seed, kernel);
   std::minstd_rand random(seed);
   Board& board = crew.board();
-  const auto end = steady_clock::now() + length();
+  const auto end = steady_clock::now() + length(kernel);
   std::uint64_t kills = 0;
   std::array<std::uint64_t, workers> last{};
   std::array<steady_clock::time_point, workers> moved{};
@@ -397,6 +403,9 @@ TEST(SyncSoak, NothingHangsOrIsLostWhileProcessesAreKilled) {
   EXPECT_GT(heard, 0u);
   EXPECT_GT(board.deadlocks, 0u);
 }
+
+TEST(SyncSoak, NothingHangsOrIsLostWhileProcessesAreKilled) { soak(Kernel::This); }
+TEST(SyncSoak, NorOnAKernelThatWaitsForOneWord) { soak(Kernel::OneWord); }
 
 }  // namespace
 }  // namespace procession

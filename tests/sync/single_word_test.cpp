@@ -1,6 +1,10 @@
 // Kernels before 5.16 let a thread wait for one word only.
+#include <signal.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <future>
 #include <mutex>
@@ -12,6 +16,7 @@
 #include "procession/event.hpp"
 #include "procession/lock.hpp"
 #include "procession/semaphore.hpp"
+#include "procession/value.hpp"
 #include "sync/sleeper.hpp"
 #include "sync_test.hpp"
 
@@ -92,6 +97,52 @@ TEST(SingleWordTest, TimedWaitsEndAndEventsWake) {
     await_futex_sleep(child);
     event.set();
     EXPECT_EQ(child.wait(), (test_support::ChildStatus{0, 0}));
+  });
+}
+
+// Killed between the store and the wake-up that it owes, several at once, round after round.
+TEST(SingleWordTest, WhatTheDeadOwedIsMadeUpFor) {
+  on_an_old_kernel([] {
+    constexpr std::size_t pairs = 3;
+    const Value<std::array<std::uint32_t, pairs>> words;
+    const auto word = [&](std::size_t i) -> std::atomic<std::uint32_t>& {
+      return reinterpret_cast<std::atomic<std::uint32_t>&>(words.value()[i]);
+    };
+    constexpr std::uint32_t rounds = 60;
+    const Value<std::array<std::uint32_t, pairs + 1>> seen;
+    const auto await = [&](std::size_t i, std::uint32_t& mine) {
+      detail::Sleeper sleeper(detail::this_thread(), word(i));
+      for (std::uint32_t now = 0; now < rounds; now = word(i).load()) {
+        std::atomic_ref(mine).store(now);
+        sleeper.sleep(now, {});
+      }
+      std::atomic_ref(mine).store(rounds);
+    };
+    std::vector<Child> sleepers;
+    for (std::size_t i = 0; i < pairs; ++i) {
+      sleepers.push_back(start_child([&, i] { await(i, seen.value()[i]); }));
+    }
+    for (const Child& sleeper : sleepers) await_futex_sleep(sleeper);
+    Thread here([&] { await(0, seen.value()[pairs]); });
+    for (std::uint32_t round = 1; round <= rounds; ++round) {
+      std::vector<Child> doomed;
+      for (std::size_t i = 0; i < pairs; ++i) {
+        doomed.push_back(start_child([&, i] {
+          detail::Sleeper waker(detail::this_thread(), word(i));
+          waker.go_on_duty();
+          word(i).store(round);
+          ::kill(::getpid(), SIGKILL);
+        }));
+      }
+      for (Child& each : doomed) EXPECT_EQ(each.wait(), (test_support::ChildStatus{-1, SIGKILL}));
+      for (std::uint32_t& each : seen.value()) {
+        while (std::atomic_ref(each).load() != round) std::this_thread::yield();
+      }
+    }
+    for (Child& sleeper : sleepers) {
+      EXPECT_EQ(sleeper.wait(), (test_support::ChildStatus{0, 0}));
+    }
+    here.join();
   });
 }
 
