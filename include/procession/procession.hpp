@@ -12,6 +12,7 @@
 #include "procession/memory.hpp"
 #include "procession/pool.hpp"
 #include "procession/process.hpp"
+#include "procession/queue.hpp"
 #include "procession/remote.hpp"
 #include "procession/rlock.hpp"
 #include "procession/rw_lock.hpp"

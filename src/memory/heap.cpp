@@ -224,11 +224,21 @@ void deallocate(void* block) noexcept {
 }
 
 void deallocate_if_home(void* block, const std::atomic<void*>& home) noexcept {
+  if (!has_home(block, home)) return;
   const Located at = locate(block);
-  if (find_block(block) != block) return;
-  if (header_of(block).home() != reinterpret_cast<std::uintptr_t>(&home)) return;
   drop_references(block);
   set_free(at);
+}
+
+bool has_home(void* block, const std::atomic<void*>& home) noexcept {
+  return find_block(block) == block &&
+         header_of(block).home() == reinterpret_cast<std::uintptr_t>(&home);
+}
+
+void set_home(void* block, const std::atomic<void*>& home) noexcept {
+  auto& header = header_of(block);
+  header.word().store(BlockHeader::pack(reinterpret_cast<std::uintptr_t>(&home), header.kind()),
+                      std::memory_order_release);
 }
 
 void return_dying_block(void* block) noexcept {
@@ -258,9 +268,7 @@ std::size_t block_size(const void* block) noexcept {
 }
 
 void hand_over(void* block, std::atomic<void*>& home) noexcept {
-  auto& header = header_of(block);
-  header.word().store(BlockHeader::pack(reinterpret_cast<std::uintptr_t>(&home), header.kind()),
-                      std::memory_order_release);
+  set_home(block, home);
   home.store(block, std::memory_order_release);
 }
 
@@ -282,7 +290,10 @@ bool reachable(void* block) noexcept {
   if (home == BlockHeader::counted || home == BlockHeader::dying) return true;
   if (home == 0) return false;
   auto* word = reinterpret_cast<std::atomic<void*>*>(home);
-  if (word->load(std::memory_order_acquire) != block) return false;
+  if (word->load(std::memory_order_acquire) != block) {
+    // Somebody may just be taking it: then it has another home by the time it has left this one.
+    return header_of(block).home() != home && reachable(block);
+  }
   if (home < heap_begin) return true;  // a root or the process table
   return find_block(word) != nullptr;
 }

@@ -76,8 +76,14 @@ void return_dying_block(void* block) noexcept;
 
 void set_block_kind(void* block, BlockKind kind) noexcept;
 
+// Whether that is a block in use with that home.
+[[nodiscard]] bool has_home(void* block, const std::atomic<void*>& home) noexcept;
 // For the sweep: frees the block if it still has that home.
 void deallocate_if_home(void* block, const std::atomic<void*>& home) noexcept;
+
+// The block is to belong to whoever owns the word at `home`, as soon as that names it. Until then
+// it is the allocating process's.
+void set_home(void* block, const std::atomic<void*>& home) noexcept;
 
 // True when the block is reachable although its slab's owner is dead (invariant 2).
 [[nodiscard]] bool reachable(void* block) noexcept;

@@ -101,6 +101,7 @@ std::uint32_t claim_slot(std::string_view name, bool daemon) {
   if (index == 0) throw std::bad_alloc();
   ProcessSlot& slot = slot_at(index);
   slot.ledger.store(nullptr, std::memory_order_relaxed);
+  slot.hands.store(nullptr, std::memory_order_relaxed);
   slot.task.store(nullptr, std::memory_order_relaxed);
   slot.life.initialise();
   slot.pid.store(0, std::memory_order_relaxed);

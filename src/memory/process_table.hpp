@@ -53,6 +53,7 @@ struct SlotWord {
 struct ProcessSlot {
   std::atomic<std::uint64_t> state;
   std::atomic<void*> ledger;  // references.hpp
+  std::atomic<void*> hands;   // hands.hpp
   std::atomic<void*> task;    // what it is to run; a block
   RobustMutex life;
   std::atomic<std::int32_t> pid;

@@ -8,6 +8,7 @@
 
 #include "memory/family.hpp"
 #include "memory/heap.hpp"
+#include "memory/sweep.hpp"
 
 namespace procession::detail {
 namespace {
@@ -65,6 +66,7 @@ void drop_belongings(Object* object) noexcept {
   for (std::size_t i = 0; i < object->homes; ++i) {
     void* block = homes[i].load(std::memory_order_acquire);
     if (block == nullptr) continue;
+    if (has_home(block, homes[i])) finalize(block);
     deallocate_if_home(block, homes[i]);
     homes[i].store(nullptr, std::memory_order_release);
   }

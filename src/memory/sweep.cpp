@@ -3,6 +3,7 @@
 #include <array>
 
 #include "memory/family.hpp"
+#include "memory/hands.hpp"
 #include "memory/heap.hpp"
 #include "memory/page_heap.hpp"
 #include "memory/references.hpp"
@@ -36,11 +37,7 @@ void for_each_run_of(std::uint32_t owner, Visit visit) noexcept {
 // Plain, and whoever follows a dead sweeper passes it over.
 void finalize_run(std::size_t page) noexcept {
   for_each_block(page, [](void* block) {
-    const BlockKind kind = header_of(block).kind();
-    const BlockFinalizer finalizer = finalizers()[static_cast<std::size_t>(kind)];
-    if (finalizer == nullptr || reachable(block)) return;
-    finalizer(block);
-    set_block_kind(block, BlockKind::Plain);
+    if (!reachable(block)) finalize(block);
   });
 }
 
@@ -103,6 +100,7 @@ void sweep_locked(std::uint32_t index) noexcept {
   ProcessSlot& slot = slot_at(index);
   store_state(index, SlotState::Leaving);
   settle_transactions();
+  drop_hands(index);  // before the objects go that they take from
   drop_ledger(index);
   if (void* task = slot.task.load(std::memory_order_acquire)) {
     deallocate_if_home(task, slot.task);
@@ -155,6 +153,13 @@ void collect_slot(std::uint32_t index, std::uint32_t generation) noexcept {
   if (state.generation == generation && state.state == SlotState::Ended) {
     store_state(index, SlotState::Free);
   }
+}
+
+void finalize(void* block) noexcept {
+  const BlockFinalizer finalizer = finalizers()[static_cast<std::size_t>(header_of(block).kind())];
+  if (finalizer == nullptr) return;
+  finalizer(block);
+  set_block_kind(block, BlockKind::Plain);
 }
 
 void set_block_finalizer(BlockKind kind, BlockFinalizer finalizer) noexcept {

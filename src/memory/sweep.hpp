@@ -31,9 +31,10 @@ bool sweep_dead_processes() noexcept;
 // The parent has read what became of the process; also takes back a slot that never was joined.
 void collect_slot(std::uint32_t index, std::uint32_t generation) noexcept;
 
-// What the sweep does with an unreachable block of a kind before it frees it. Set once, during
-// static initialisation, by the layer that makes such blocks.
+// What is done with a block of a kind, besides freeing it, when nobody reaches it any more. Can be
+// done twice. Set once, during static initialisation, by the layer that makes such blocks.
 using BlockFinalizer = void (*)(void* block) noexcept;
 void set_block_finalizer(BlockKind kind, BlockFinalizer finalizer) noexcept;
+void finalize(void* block) noexcept;
 
 }  // namespace procession::detail

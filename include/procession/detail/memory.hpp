@@ -35,7 +35,7 @@ inline bool in_family(const void* address) noexcept {
 }
 
 // What the sweep of a dead process must do with the block beyond freeing it.
-enum class BlockKind : std::uint8_t { Plain, Object, Batch };
+enum class BlockKind : std::uint8_t { Plain, Object, Batch, Ring };
 
 // A block of at least `bytes`, 16-byte aligned (64 when bytes >= 64), owned by this process: it
 // is reclaimed if this process dies before hand_over. Throws OutOfMemory.
@@ -62,7 +62,8 @@ enum class ObjectKind : std::uint16_t {
   Semaphore,
   BoundedSemaphore,
   Condition,
-  Barrier
+  Barrier,
+  Queue
 };
 
 // Head of every shared object. `references` counts the processes that hold at least one handle
