@@ -14,9 +14,10 @@
 //   5. bases[k] is the number of positions in the rings before k; who comes past a Link writes it
 //      before anybody is told of ring k. So positions of the whole queue can be counted:
 //      size = open - first not gone; and `limit` is never beyond what may be put in.
-//   6. Bit 0 of a futex: somebody may be asleep on it, or about to be, having looked again since.
-//      Who changes what sleepers wait for wakes one of them, on duty (sleeper.hpp) from before the
-//      change; who finds nobody takes the bit away and counts, so that none falls asleep late.
+//   6. A futex has a bit that says that somebody may be asleep on it, or about to be, having looked
+//      once more since; and one for several. Who changes what they wait for is on duty
+//      (sleeper.hpp) from before the change. It wakes one, if there are several and one is asleep;
+//      else it takes the bits away and counts, so that none falls asleep late, and then wakes all.
 //   7. JoinableQueue: done <= positions put in; it is joined while they are equal.
 // The single stores: put, close, grow: Empty to Word, Block, Closed, Link; get: Word to Empty, or
 // Block to Taken (hands.hpp has what follows); task_done: `done`.
@@ -129,17 +130,38 @@ Found find_first(QueueShared& queue) noexcept {
 // --- sleeping and waking (invariant 6) --------------------------------------------------------
 
 constexpr std::uint32_t asleep_bit = 1;
+constexpr std::uint32_t several_bit = 2;
+constexpr std::uint32_t one_change = 4;
 
-// REQUIRES: on duty since before the change.
-void wake_sleepers(std::atomic<std::uint32_t>& futex, int count) noexcept {
+// REQUIRES (both): on duty since before the change. After the store here nobody falls asleep who
+// has not seen the change, and the bits are off: so all are woken who sleep.
+void wake_all(std::atomic<std::uint32_t>& futex) noexcept {
   std::uint32_t word = futex.load(std::memory_order_seq_cst);
-  if ((word & asleep_bit) == 0 || futex_wake(futex, count) > 0) return;
-  futex.compare_exchange_strong(word, (word & ~asleep_bit) + 2, std::memory_order_acq_rel);
+  while ((word & asleep_bit) != 0) {
+    const std::uint32_t awake = (word & ~(asleep_bit | several_bit)) + one_change;
+    if (!futex.compare_exchange_weak(word, awake, std::memory_order_acq_rel)) continue;
+    futex_wake(futex, INT_MAX);
+    return;
+  }
 }
 
-// What the futex will be while the caller may sleep, if it does so after looking once more.
+// For a change that is for one of them. Where there are several, one is woken and the bits stay.
+void wake_one(std::atomic<std::uint32_t>& futex) noexcept {
+  const std::uint32_t word = futex.load(std::memory_order_seq_cst);
+  if ((word & asleep_bit) == 0) return;
+  if ((word & several_bit) != 0 && futex_wake(futex, 1) > 0) return;
+  wake_all(futex);
+}
+
+// What the futex is while the caller may sleep, if it looks once more before that.
 std::uint32_t announce_sleep(std::atomic<std::uint32_t>& futex) noexcept {
-  return futex.fetch_or(asleep_bit, std::memory_order_seq_cst) | asleep_bit;
+  std::uint32_t word = futex.load(std::memory_order_seq_cst);
+  for (;;) {
+    const bool others = (word & asleep_bit) != 0;
+    const std::uint32_t asleep = word | asleep_bit | (others ? several_bit : 0);
+    if (asleep == word) return word;
+    if (futex.compare_exchange_weak(word, asleep, std::memory_order_seq_cst)) return asleep;
+  }
 }
 
 bool expired(TimePoint deadline) noexcept {
@@ -210,7 +232,7 @@ Step try_put(QueueShared& queue, const QueueItem& item, const CallingThread& me)
     const auto kind = item.in_block ? CellKind::Block : CellKind::Word;
     if (cell.replace(tail.state, nullptr, cell_state(ring.lap(open.at), kind), item.bits)) {
       queue.tail.store(Position{open.ring, open.at + 1}.word(), std::memory_order_release);
-      wake_sleepers(queue.items, 1);
+      wake_one(queue.items);
       return Step::Done;
     }
   }
@@ -269,7 +291,7 @@ QueueOutcome try_get(QueueShared& queue, HeldHand* hand, void*& bits,
       continue;
     }
     queue.first.store(Position{at.ring, at.at + 1}.word(), std::memory_order_release);
-    if (queue.maxsize != 0) wake_sleepers(queue.space, 1);
+    if (queue.maxsize != 0) wake_one(queue.space);
     return QueueOutcome::Done;
   }
 }
@@ -322,7 +344,7 @@ QueueOutcome queue_put(QueueShared& queue, QueueItem item, TimePoint deadline) {
     if (step == Step::Full) {
       const QueueOutcome outcome = repeat(queue.space, deadline, [&] {
         step = try_put(queue, item, me);
-        if (step == Step::Grow) wake_sleepers(queue.space, 1);  // somebody else, until it is done
+        if (step == Step::Grow) wake_one(queue.space);  // somebody else, until it is done
         return step == Step::Full ? QueueOutcome::TimedOut : QueueOutcome::Done;
       });
       if (outcome == QueueOutcome::TimedOut) return outcome;
@@ -355,8 +377,8 @@ void queue_close(QueueShared& queue) {
       break;
     }
   }
-  wake_sleepers(queue.items, INT_MAX);
-  wake_sleepers(queue.space, INT_MAX);
+  wake_all(queue.items);
+  wake_all(queue.space);
 }
 
 std::size_t queue_size(QueueShared& queue) {
@@ -387,7 +409,7 @@ void queue_task_done(QueueShared& queue) {
     }
     if (!queue.done.compare_exchange_weak(done, done + 1, std::memory_order_seq_cst)) continue;
     if (done + 1 == count_of(queue, find_tail(queue).position)) {
-      wake_sleepers(queue.finished, INT_MAX);
+      wake_all(queue.finished);
     }
     return;
   }
