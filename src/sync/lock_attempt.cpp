@@ -50,6 +50,12 @@ class Attempt {
         request_(request),
         sleeper_(me, futex_of(core)),
         edge_(me) {}
+  // Its sleep could not be: no thread for a watch, no memory.
+  ~Attempt() {
+    if (slept_ && !left_) sleeper_.wake_all();
+  }
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
 
   Result run() {
     for (;;) {
@@ -144,6 +150,7 @@ class Attempt {
   // Invariant 3.
   Result leave(Outcome outcome, std::uint64_t word) noexcept {
     edge_.withdraw();
+    left_ = true;
     if (slept_) {
       if (outcome == Outcome::TimedOut) {
         core_.word.fetch_and(~waiters_bit, std::memory_order_acq_rel);
@@ -168,6 +175,7 @@ class Attempt {
   std::uint64_t settled_ = 0;
   bool looked_ = false;
   bool slept_ = false;
+  bool left_ = false;
   bool timed_out_ = false;
 };
 

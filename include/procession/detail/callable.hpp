@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <new>
 #include <span>
 #include <tuple>
 #include <type_traits>
@@ -37,17 +38,45 @@ consteval CallableWay find_callable_way() {
   }
 }
 
-// The bytes are those of a copy, whose padding can be set to zero also where F is not trivially
-// copyable (a captured handle).
+// A copy in memory that was full of `filler`, for the padding that its constructor does not write.
+template <class F>
+class CopyOver {
+ public:
+  CopyOver(const F& closure, int filler)
+      : copy_(*new (std::memset(bytes_, filler, sizeof bytes_)) F(closure)) {}
+  ~CopyOver() { copy_.~F(); }
+  CopyOver(const CopyOver&) = delete;
+  CopyOver& operator=(const CopyOver&) = delete;
+  [[nodiscard]] std::byte operator[](std::size_t i) const noexcept { return bytes_[i]; }
+
+ private:
+  alignas(F) std::byte bytes_[sizeof(F)];
+  F& copy_;
+};
+
+// The closure's bytes, with zeros for as much of its padding as can be told: where the compiler
+// does not tell, what two copies have left as it was.
+template <class F>
+void copy_closure(std::byte* room, const F& closure) {
+  if constexpr (padding_can_be_cleared<F>) {
+    F copy(closure);
+#if !defined(__clang__)
+    __builtin_clear_padding(&copy);  // as in clear_padding(), which must not take an F*
+#endif
+    std::memcpy(room, static_cast<const void*>(&copy), sizeof(F));
+  } else {
+    const CopyOver<F> zeros(closure, 0), ones(closure, 0xff);
+    for (std::size_t i = 0; i < sizeof(F); ++i) {
+      room[i] = zeros[i] == ones[i] ? zeros[i] : std::byte{0};
+    }
+  }
+}
+
 template <class F>
 void encode_closure(Writer& writer, const F& closure) {
-  F copy(closure);
-#if !defined(__clang__)
-  __builtin_clear_padding(&copy);  // as in clear_padding(), which must not take an F*
-#endif
   writer.align(wire_alignment<F>);
   std::byte* room = writer.reserve(sizeof(F));
-  std::memcpy(room, static_cast<const void*>(&copy), sizeof(F));
+  copy_closure(room, closure);
   if constexpr (kind_by_alignment<F> != BytesKind::Plain) {
     scan_callable({room, sizeof(F)}, writer, type_name<F>());
   }

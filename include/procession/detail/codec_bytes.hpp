@@ -21,11 +21,22 @@ inline constexpr std::size_t wire_alignment = std::min(alignof(T), message_align
 // Padding keeps what lay there before, which may look like half of a pointer; compilers that can
 // set it to zero do, so that it cannot cause a false alarm. With others (Clang) four bytes of
 // padding beside an int can, when by accident they complete it to an address that is mapped.
+//
+// Not for larger types: behind an array of more than 64 bytes whose elements have padding, GCC 12
+// takes the wrong bytes for padding, and clears what is none.
+template <class T>
+inline constexpr bool padding_can_be_cleared =
+#if defined(__clang__)
+    false;
+#else
+    sizeof(T) <= 64;
+#endif
+
 template <class T>
 requires std::is_trivially_copyable_v<T>
 void clear_padding([[maybe_unused]] T* object) noexcept {
 #if !defined(__clang__)
-  __builtin_clear_padding(object);
+  if constexpr (padding_can_be_cleared<T>) __builtin_clear_padding(object);
 #endif
 }
 
