@@ -136,7 +136,7 @@ TYPED_TEST(QueueFaults, Put) {
       this->expect_items(trial, 0, there ? items + 1 : items);
       this->end(trial);
     };
-    kill_everywhere(plan, this->is_large ? 97 : 1);
+    kill_everywhere(plan, this->is_large ? 9973 : 1);
   }
 }
 
@@ -196,7 +196,7 @@ TYPED_TEST(QueueFaults, Get) {
       this->expect_items(trial, taken ? 1 : 0, items);
       this->end(trial);
     };
-    kill_everywhere(plan, this->is_large ? 97 : 1);
+    kill_everywhere(plan, this->is_large ? 9973 : 1);
   }
 }
 
