@@ -29,6 +29,7 @@
 // others, are in A. Morrison and Y. Afek, "Fast Concurrent Queues for x86 Processors" (PPoPP 2013).
 #include "procession/detail/queue_core.hpp"
 
+#include <array>
 #include <bit>
 #include <climits>
 #include <cstring>
@@ -191,6 +192,9 @@ const std::atomic<std::uint32_t>& low_half_of(const std::atomic<std::uint64_t>& 
   return *static_cast<const std::atomic<std::uint32_t>*>(low_half);
 }
 
+// What an attempt in vain has found.
+using Findings = std::array<Unchanged, most_unchanged>;
+
 // What the word of an attempt in vain was; it will be another when there is more to attempt.
 Unchanged as_found(const std::atomic<std::uint64_t>& word, std::uint64_t found) noexcept {
   return {&low_half_of(word), static_cast<std::uint32_t>(found)};
@@ -200,7 +204,7 @@ Unchanged as_found(const std::atomic<std::uint64_t>& word, std::uint64_t found) 
 // `found`. It is called on duty, and must not allocate.
 template <class Attempt>
 QueueOutcome repeat(std::atomic<std::uint32_t>& futex, TimePoint deadline, Attempt attempt) {
-  Unchanged found;
+  Findings found;
   if (deadline == at_once) return QueueOutcome::TimedOut;
   for (Spin spin; spin.once();) {
     const QueueOutcome outcome = attempt(found);
@@ -220,23 +224,27 @@ QueueOutcome repeat(std::atomic<std::uint32_t>& futex, TimePoint deadline, Attem
 enum class Step { Done, Full, Closed, Grow };
 
 // Whether one more than `count` may be put in. If not: the item that is to be taken first.
-bool has_room(QueueShared& queue, std::uint64_t count, Unchanged& found) noexcept {
+bool has_room(QueueShared& queue, std::uint64_t count, Findings& found) noexcept {
   if (queue.maxsize == 0 || count < queue.limit.load(std::memory_order_relaxed)) return true;
   const Found first = find_first(queue);
   const std::uint64_t limit = count_of(queue, first.position) + queue.maxsize;
   queue.limit.store(limit, std::memory_order_relaxed);
-  found = as_found(ring_of(queue, first.position.ring).cell(first.position.at).state, first.state);
+  found[0] =
+      as_found(ring_of(queue, first.position.ring).cell(first.position.at).state, first.state);
   return count < limit;
 }
 
 Step try_put(QueueShared& queue, const QueueItem& item, const CallingThread& me,
-             Unchanged& found) noexcept {
+             Findings& found) noexcept {
   for (;;) {
     const Found tail = find_tail(queue);
     if (tail.finding == Finding::Closed) return Step::Closed;
     const Position& open = tail.position;
-    if (!has_room(queue, count_of(queue, open), found)) return Step::Full;
     const Ring ring = ring_of(queue, open.ring);
+    if (!has_room(queue, count_of(queue, open), found)) {
+      found[1] = as_found(ring.cell(open.at).state, tail.state);  // it may be closed
+      return Step::Full;
+    }
     if (ring.cell(open.at + 1).state.load(std::memory_order_acquire) !=
         cell_state(ring.lap(open.at + 1), CellKind::Empty)) {
       return Step::Grow;
@@ -291,7 +299,7 @@ bool take_block(const Found& first, Place& cell, std::uint64_t lap, HeldHand& ha
 }
 
 QueueOutcome try_get(QueueShared& queue, HeldHand* hand, void*& bits, const CallingThread& me,
-                     Unchanged& found) noexcept {
+                     Findings& found) noexcept {
   for (;;) {
     const Found first = find_first(queue);
     if (first.finding == Finding::Closed) return QueueOutcome::Closed;
@@ -299,7 +307,7 @@ QueueOutcome try_get(QueueShared& queue, HeldHand* hand, void*& bits, const Call
     const Ring ring = ring_of(queue, at.ring);
     Place& cell = ring.cell(at.at);
     if (first.finding == Finding::Open) {
-      found = as_found(cell.state, first.state);
+      found[0] = as_found(cell.state, first.state);
       return QueueOutcome::TimedOut;
     }
     Sleeper waker(me, queue.space);
@@ -359,10 +367,10 @@ Object* create_queue(std::size_t maxsize, bool joinable, std::string_view name) 
 QueueOutcome queue_put(QueueShared& queue, QueueItem item, TimePoint deadline) {
   const CallingThread& me = this_thread();
   for (;;) {
-    Unchanged ignored;
+    Findings ignored;
     Step step = try_put(queue, item, me, ignored);
     if (step == Step::Full) {
-      const QueueOutcome outcome = repeat(queue.space, deadline, [&](Unchanged& found) {
+      const QueueOutcome outcome = repeat(queue.space, deadline, [&](Findings& found) {
         step = try_put(queue, item, me, found);
         if (step == Step::Grow) wake_one(queue.space);  // somebody else, until it is done
         return step == Step::Full ? QueueOutcome::TimedOut : QueueOutcome::Done;
@@ -379,11 +387,11 @@ QueueOutcome queue_get(QueueShared& queue, TakenItem& item, bool blocks, TimePoi
   const CallingThread& me = this_thread();
   HeldHand* hand = blocks ? QueueAccess::give_hand(item) : nullptr;
   void*& bits = QueueAccess::bits_of(item);
-  Unchanged ignored;
+  Findings ignored;
   const QueueOutcome outcome = try_get(queue, hand, bits, me, ignored);
   if (outcome != QueueOutcome::TimedOut) return outcome;
   return repeat(queue.items, deadline,
-                [&](Unchanged& found) { return try_get(queue, hand, bits, me, found); });
+                [&](Findings& found) { return try_get(queue, hand, bits, me, found); });
 }
 
 void queue_close(QueueShared& queue) {
@@ -438,13 +446,13 @@ void queue_task_done(QueueShared& queue) {
 }
 
 bool queue_join(QueueShared& queue, TimePoint deadline) {
-  const auto joined = [&](Unchanged& found) {
+  const auto joined = [&](Findings& found) {
     const std::uint64_t done = queue.done.load(std::memory_order_seq_cst);
-    found = as_found(queue.done, done);
+    found[0] = as_found(queue.done, done);
     return done == count_of(queue, find_tail(queue).position) ? QueueOutcome::Done
                                                               : QueueOutcome::TimedOut;
   };
-  Unchanged ignored;
+  Findings ignored;
   return joined(ignored) == QueueOutcome::Done ||
          repeat(queue.finished, deadline, joined) == QueueOutcome::Done;
 }

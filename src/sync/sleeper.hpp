@@ -44,7 +44,9 @@ namespace procession::detail {
 
 inline constexpr std::size_t most_watched = 40;
 
-// A word that nobody wakes. Who sleeps does so only if it had that value when it fell asleep.
+// A word that nobody wakes. Who sleeps does so only if it had that value when it fell asleep. At
+// most most_unchanged of them; nullptr: none.
+inline constexpr std::size_t most_unchanged = 2;
 struct Unchanged {
   const std::atomic<std::uint32_t>* word = nullptr;
   std::uint32_t expected = 0;
@@ -70,9 +72,10 @@ class Sleeper {
   // Sleeps while the word is `expected` and all of `owners` (watched.hpp) live. Goes on duty. Woken
   // also means: for no reason that concerns the caller.
   WaitResult sleep(std::uint32_t expected, std::span<const Owner> owners, DeathNews news,
-                   Deadline deadline, Unchanged also = {});
+                   Deadline deadline, std::span<const Unchanged> also = {});
   // Sleeps while the word is `expected`.
-  WaitResult sleep(std::uint32_t expected, Deadline deadline, Unchanged also = {}) {
+  WaitResult sleep(std::uint32_t expected, Deadline deadline,
+                   std::span<const Unchanged> also = {}) {
     return sleep(expected, {}, {}, deadline, also);
   }
 
@@ -84,7 +87,7 @@ class Sleeper {
  private:
   void set_pending(robust_list* entry) noexcept;
   WaitResult sleep_on_many(std::uint32_t expected, std::span<const Owner> owners, Deadline deadline,
-                           Unchanged also);
+                           std::span<const Unchanged> also);
 
   const CallingThread& me_;
   const std::atomic<std::uint32_t>& word_;
