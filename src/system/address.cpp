@@ -92,7 +92,9 @@ std::optional<std::string> describe_image(std::uintptr_t address) {
 // Below this no program has anything mapped, unless the administrator lowered vm.mmap_min_addr.
 constexpr std::uintptr_t lowest_mapping = 4096;
 
-// Where the sanitizers keep their shadow on x86-64.
+// Where the sanitizers keep their shadow on x86-64. ThreadSanitizer's versions divide what lies
+// between the lowest 512 GiB and the programs differently, and none has anything of the program
+// there; the gaps between its parts are mapped, too, without any rights.
 constexpr bool in_sanitizer_shadow([[maybe_unused]] std::uintptr_t address) noexcept {
 #if defined(__has_feature)
 #define PROCESSION_HAS_FEATURE(x) __has_feature(x)
@@ -104,8 +106,7 @@ constexpr bool in_sanitizer_shadow([[maybe_unused]] std::uintptr_t address) noex
   return address >= 0x7fff8000 && address < 0x10007fff8000;
 #elif defined(__x86_64__) && \
     (defined(__SANITIZE_THREAD__) || PROCESSION_HAS_FEATURE(thread_sanitizer))
-  return (address >= 0x100000000000 && address < 0x200000000000) ||
-         (address >= 0x300000000000 && address < 0x380000000000);
+  return address >= 0x8000000000 && address < 0x550000000000;
 #else
   return false;
 #endif

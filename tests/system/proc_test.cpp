@@ -230,6 +230,14 @@ TEST_F(ProcTest, OrdinaryNumbersAreNotMapped) {
   }
 }
 
+// Closures often carry one: what a clock that began with the machine shows in its first day.
+TEST_F(ProcTest, MomentsAreNotMapped) {
+  for (std::chrono::nanoseconds since_start = 1s; since_start < 24h; since_start += 211s) {
+    const auto number = static_cast<std::uintptr_t>(since_start.count());
+    EXPECT_FALSE(mapped(reinterpret_cast<const void*>(number))) << std::hex << number;
+  }
+}
+
 TEST_F(ProcTest, MappedKeepsErrno) {
   errno = EXDEV;
   EXPECT_FALSE(mapped(reinterpret_cast<const void*>(std::uintptr_t{8192})));
