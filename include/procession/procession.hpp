@@ -4,6 +4,7 @@
 #include "procession/barrier.hpp"
 #include "procession/bind_front.hpp"
 #include "procession/condition.hpp"
+#include "procession/connection.hpp"
 #include "procession/errors.hpp"
 #include "procession/event.hpp"
 #include "procession/lock.hpp"

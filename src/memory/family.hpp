@@ -46,6 +46,7 @@ struct FamilyHeader {
   ProcessTable processes;
   // references.hpp
   LoggedMutex references[reference_shards];
+  std::atomic<std::uint64_t> connections;  // made so far
   std::atomic<void*> roots[static_cast<std::size_t>(FamilyRoot::Count_)];
 };
 static_assert(sizeof(FamilyHeader) <= page_bytes);

@@ -63,7 +63,9 @@ enum class ObjectKind : std::uint16_t {
   BoundedSemaphore,
   Condition,
   Barrier,
-  Queue
+  Queue,
+  Connection,
+  Ticket
 };
 
 // Head of every shared object. `references` counts the processes that hold at least one handle
