@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "channel/connection_core.hpp"
+#include "memory/references.hpp"
+#include "process/descriptor_keeper.hpp"
 #include "procession/errors.hpp"
 
 namespace procession::detail {
@@ -38,6 +40,23 @@ OpenConnections& open_connections() {
   return the;
 }
 
+bool count_known(OpenConnections& the, Object* connection) {
+  std::lock_guard guard(the.mutex);
+  const auto at = the.entries.find(connection);
+  if (at == the.entries.end()) return false;
+  ++at->second.handles;
+  return true;
+}
+
+// A Connection that is sent: its descriptor goes with it.
+const bool carry_hook_set = [] {
+  set_carry_hook(ObjectKind::Connection, [](void* block, Object* object) {
+    const OpenDescriptor descriptor = open_descriptor(object);
+    entrust_descriptor(block, connection_of(object).number, descriptor->get());
+  });
+  return true;
+}();
+
 }  // namespace
 
 void enter_connection(Object* connection, Descriptor descriptor) {
@@ -49,12 +68,13 @@ void enter_connection(Object* connection, Descriptor descriptor) {
 
 void count_connection_handle(Object* connection) {
   OpenConnections& the = open_connections();
+  if (count_known(the, connection)) return;
+  Descriptor descriptor = fetch_descriptor(connection_of(connection).number);
+  Entry entry{1, descriptor ? EntryState::Open : EntryState::Lost, nullptr};
+  if (descriptor) entry.descriptor = std::make_shared<const Descriptor>(std::move(descriptor));
   std::lock_guard guard(the.mutex);
-  if (const auto at = the.entries.find(connection); at != the.entries.end()) {
-    ++at->second.handles;
-    return;
-  }
-  the.entries.emplace(connection, Entry{1, EntryState::Lost, nullptr});
+  const auto [at, is_new] = the.entries.try_emplace(connection, std::move(entry));
+  if (!is_new) ++at->second.handles;  // another thread was first
 }
 
 void drop_connection_handle(Object* connection) noexcept {
