@@ -7,6 +7,7 @@
 #include "procession/connection.hpp"
 #include "procession/errors.hpp"
 #include "procession/event.hpp"
+#include "procession/listener.hpp"
 #include "procession/lock.hpp"
 #include "procession/log.hpp"
 #include "procession/main.hpp"

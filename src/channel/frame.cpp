@@ -55,8 +55,7 @@ std::optional<std::uint64_t> read_short_length(std::span<const std::byte, short_
 
 std::uint64_t read_long_length(std::span<const std::byte, 8> header) { return get(header); }
 
-bool wait_for_descriptor(int descriptor, short events, TimePoint deadline) {
-  pollfd wanted{descriptor, events, 0};
+bool wait_for_descriptors(std::span<pollfd> wanted, TimePoint deadline) {
   for (;;) {
     timespec left{};
     if (deadline != TimePoint::max()) {
@@ -66,11 +65,17 @@ bool wait_for_descriptor(int descriptor, short events, TimePoint deadline) {
       left.tv_sec = seconds.count();
       left.tv_nsec = std::chrono::nanoseconds(rest - seconds).count();
     }
-    const int ready = ppoll(&wanted, 1, deadline == TimePoint::max() ? nullptr : &left, nullptr);
+    const int ready = ppoll(wanted.data(), wanted.size(),
+                            deadline == TimePoint::max() ? nullptr : &left, nullptr);
     if (ready > 0) return true;
     if (ready == 0) return false;
     if (errno != EINTR) throw_system_error(errno, "wait for a connection");
   }
+}
+
+bool wait_for_descriptor(int descriptor, short events, TimePoint deadline) {
+  pollfd wanted{descriptor, events, 0};
+  return wait_for_descriptors(std::span(&wanted, 1), deadline);
 }
 
 ssize_t FrameReader::receive(std::span<std::byte> room, int flags) const {

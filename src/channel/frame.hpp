@@ -29,6 +29,8 @@ std::uint64_t read_long_length(std::span<const std::byte, 8> header);
 // Blocks until the descriptor reports one of `events`, an error or a hang-up; false: the deadline
 // has passed. Throws SystemError.
 bool wait_for_descriptor(int descriptor, short events, TimePoint deadline);
+// The same for one of several.
+bool wait_for_descriptors(std::span<pollfd> wanted, TimePoint deadline);
 
 // Where the bytes come from. Nothing of it blocks but through wait_for_descriptor.
 class FrameReader {

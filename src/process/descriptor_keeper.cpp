@@ -59,13 +59,17 @@ void tell_end(void* block) noexcept {
   auto* deposit = static_cast<Deposit*>(block);
   deposit->ended.store(1, std::memory_order_release);
   const KeeperMessage message{KeeperMessage::Kind::End, 0, 0, deposit->ticket, nullptr};
+  const int asking = keeper_sockets().asking;
   try {
-    if (try_send_message(keeper_sockets().asking, bytes_of(message), {}) == SendOutcome::Sent) {
-      return;
-    }
+    if (try_send_message(asking, bytes_of(message), {}) == SendOutcome::Sent) return;
   } catch (const std::exception&) {
   }
-  family().keeper.look_again.store(1, std::memory_order_release);  // invariant 2
+  // Invariant 2. If there is room by now, the socket may be empty: then this is what is in it.
+  family().keeper.look_again.store(1, std::memory_order_seq_cst);
+  try {
+    (void)try_send_message(asking, bytes_of(message), {});
+  } catch (const std::exception&) {
+  }
 }
 
 const bool finalizer_set = [] {
