@@ -33,7 +33,8 @@
 // process closes its descriptor, too. The peer is told (ConnectionClosed) when no process has the
 // end open any more and nothing that is on its way names it: an item in a queue, a call that a
 // pool has not finished. A process that dies closes its ends with it. How a descriptor gets to
-// another process: docs/decisions/0008-connections.md.
+// another process: docs/decisions/0008-connections.md. Sending one for the first time starts a
+// process; in a program whose main() is not diverted (main.hpp) that is a StateError.
 //
 // Several threads, and processes, may send at one end and receive at one end: messages stay
 // whole. Who is killed while sending leaves the whole message, or nothing, if it has up to 16000
@@ -77,6 +78,8 @@ class Connection : public detail::HandleBase {
   static constexpr std::size_t npos = detail::any_length;
   static constexpr std::size_t default_limit = std::size_t{1} << 30;  // bytes
 
+  // Names no connection, as after a move: to be assigned to.
+  Connection() noexcept = default;
   // Copies throw OutOfMemory, SystemError; and only where this process had no handle to it.
   Connection(const Connection& other) : HandleBase(other) { count(); }
   Connection(Connection&&) noexcept = default;

@@ -20,6 +20,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "procession/errors.hpp"
@@ -243,6 +244,18 @@ TEST(ConnectionTest, AMovedFromConnectionSaysSo) {
   EXPECT_THROW(one.close(), StateError);
   other.send(1);
   EXPECT_EQ(two.recv<int>(), 1);
+}
+
+TEST(ConnectionTest, AnEmptyOneCanBeAssignedTo) {
+  std::vector<Connection> ends(2);
+  EXPECT_THROW(ends[0].send(1), StateError);
+  std::tie(ends[0], ends[1]) = Pipe();
+  ends[0].send(1);
+  EXPECT_EQ(ends[1].recv<int>(), 1);
+  ends.push_back(ends[0]);
+  ends.erase(ends.begin());
+  ends.back().send(2);
+  EXPECT_EQ(ends.front().recv<int>(), 2);
 }
 
 TEST(ConnectionTest, PollWaitsAsLongAsItSays) {

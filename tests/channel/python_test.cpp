@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <future>
 #include <optional>
+#include <ostream>
 #include <span>
 #include <string>
 #include <utility>
@@ -122,6 +123,8 @@ struct Way {
   bool local;
   const char* key;      // "": none
   const char* prepare;  // in Python
+
+  friend void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
 };
 
 class PythonTest : public ::testing::TestWithParam<Way> {
