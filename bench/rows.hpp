@@ -29,6 +29,10 @@ Rows map_single(const Settings&);             // 9
 Rows map_default(const Settings&);            // 10
 Rows map_of_work(const Settings&);            // 11
 Rows imap_unordered_single(const Settings&);  // 12
+// rows/queue.cpp
+Rows queue_one_to_one(const Settings&);  // 13
+Rows queue_two_to_two(const Settings&);  // 14
+Rows queue_round_trip(const Settings&);  // 15
 // rows/lock.cpp
 Rows lock_uncontended(const Settings&);  // 17
 Rows lock_contended(const Settings&);    // 18

@@ -29,7 +29,7 @@ SharedRecursiveMutex::SharedRecursiveMutex() {
   pthread_mutexattr_destroy(&attributes);
 }
 
-SharedReadLock::SharedReadLock() {
+SharedRWLock::SharedRWLock() {
   pthread_rwlockattr_t attributes;
   pthread_rwlockattr_init(&attributes);
   pthread_rwlockattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);

@@ -29,15 +29,25 @@ class SharedRecursiveMutex : SharedPage {
   pthread_mutex_t* mutex() { return static_cast<pthread_mutex_t*>(page_); }
 };
 
-// Taken for reading.
-class SharedReadLock : SharedPage {
+class SharedRWLock : SharedPage {
  public:
-  SharedReadLock();
-  void lock() { pthread_rwlock_rdlock(rwlock()); }
+  SharedRWLock();
+  void lock() { pthread_rwlock_wrlock(rwlock()); }
+  void lock_shared() { pthread_rwlock_rdlock(rwlock()); }
   void unlock() { pthread_rwlock_unlock(rwlock()); }
 
  private:
   pthread_rwlock_t* rwlock() { return static_cast<pthread_rwlock_t*>(page_); }
+};
+
+// Taken for reading.
+class SharedReadLock {
+ public:
+  void lock() { rwlock_.lock_shared(); }
+  void unlock() { rwlock_.unlock(); }
+
+ private:
+  SharedRWLock rwlock_;
 };
 
 class SharedSemaphore : SharedPage {

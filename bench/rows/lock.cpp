@@ -161,6 +161,10 @@ Rows lock_uncontended(const Settings& settings) {
   floors::SharedRecursiveMutex recursive;
   Shared rwlock;
   floors::SharedReadLock read_lock;
+  mp::RWLock written;
+  written.lock_shared();  // so that it has readers to look for
+  written.unlock_shared();
+  floors::SharedRWLock write_lock;
   Counted semaphore;
   floors::SharedSemaphore posix_semaphore(1);
   return {
@@ -170,6 +174,8 @@ Rows lock_uncontended(const Settings& settings) {
                   "recursive pthread mutex", recursive),
       uncontended(settings, "RWLock shared acquire + release", rwlock,
                   "pthread rwlock, for reading", read_lock),
+      uncontended(settings, "RWLock acquire + release", written, "pthread rwlock, for writing",
+                  write_lock),
       uncontended(settings, "Semaphore acquire + release", semaphore, "sem_wait + sem_post",
                   posix_semaphore),
       event_uncontended(settings),

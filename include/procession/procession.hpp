@@ -1,6 +1,7 @@
 // Everything. Each concept also has its own header.
 #pragma once
 
+#include "procession/array.hpp"
 #include "procession/barrier.hpp"
 #include "procession/bind_front.hpp"
 #include "procession/condition.hpp"

@@ -24,6 +24,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "procession/detail/bytes_kind.hpp"
 #include "procession/detail/handle.hpp"
 #include "procession/detail/lock_core.hpp"
 #include "procession/detail/memory.hpp"
@@ -80,9 +81,9 @@ class Value : public detail::HandleBase {
   static_assert(std::is_trivially_copyable_v<T> && std::is_same_v<T, std::remove_cvref_t<T>>,
                 "Value<T> needs a trivially copyable T, as its bytes are shared between processes; "
                 "for strings and containers use a Manager's list, dict or namespace_");
-  static_assert(!std::is_pointer_v<T>,
-                "Value<T> of a pointer: it would name nothing in another process; share what it "
-                "points to instead, as a Value or an Array");
+  static_assert(detail::bytes_kind<T> != detail::BytesKind::No,
+                "Value<T> of a type with a pointer or reference in it: it would name nothing in "
+                "another process; share what it points to instead, as a Value or an Array");
   static_assert(alignof(T) <= 64, "Value<T> aligns to 64 bytes at most");
   static constexpr bool small = detail::fits_instruction<T>();
   using Shared = std::conditional_t<small, detail::SmallValueShared<T>, detail::WideValueShared<T>>;

@@ -18,6 +18,7 @@
 //      once more since; and one for several. Who changes what they wait for is on duty
 //      (sleeper.hpp) from before the change. It wakes one, if there are several and one is asleep;
 //      else it takes the bits away and counts, so that none falls asleep late, and then wakes all.
+//      Who falls asleep after its death finds the change itself: the cell it looked at, or `done`.
 //   7. JoinableQueue: done <= positions put in; it is joined while they are equal.
 // The single stores: put, close, grow: Empty to Word, Block, Closed, Link; get: Word to Empty, or
 // Block to Taken (hands.hpp has what follows); task_done: `done`.
@@ -28,6 +29,7 @@
 // others, are in A. Morrison and Y. Afek, "Fast Concurrent Queues for x86 Processors" (PPoPP 2013).
 #include "procession/detail/queue_core.hpp"
 
+#include <array>
 #include <bit>
 #include <climits>
 #include <cstring>
@@ -184,21 +186,36 @@ class Spin {
   int rounds_ = 0;
 };
 
-// Calls attempt() until it is done, closed, or the time is over. attempt() is called on duty, and
-// must not allocate.
+const std::atomic<std::uint32_t>& low_half_of(const std::atomic<std::uint64_t>& word) noexcept {
+  static_assert(std::endian::native == std::endian::little);
+  const void* low_half = &word;  // for the kernel's eyes only
+  return *static_cast<const std::atomic<std::uint32_t>*>(low_half);
+}
+
+// What an attempt in vain has found.
+using Findings = std::array<Unchanged, most_unchanged>;
+
+// What the word of an attempt in vain was; it will be another when there is more to attempt.
+Unchanged as_found(const std::atomic<std::uint64_t>& word, std::uint64_t found) noexcept {
+  return {&low_half_of(word), static_cast<std::uint32_t>(found)};
+}
+
+// Calls attempt(found) until it is done, closed, or the time is over. In vain, it says what it has
+// `found`. It is called on duty, and must not allocate.
 template <class Attempt>
 QueueOutcome repeat(std::atomic<std::uint32_t>& futex, TimePoint deadline, Attempt attempt) {
+  Findings found;
   if (deadline == at_once) return QueueOutcome::TimedOut;
   for (Spin spin; spin.once();) {
-    const QueueOutcome outcome = attempt();
+    const QueueOutcome outcome = attempt(found);
     if (outcome != QueueOutcome::TimedOut) return outcome;
   }
   Sleeper sleeper(this_thread(), futex);
   for (;;) {
     const std::uint32_t word = announce_sleep(futex);
-    const QueueOutcome outcome = attempt();
+    const QueueOutcome outcome = attempt(found);
     if (outcome != QueueOutcome::TimedOut || expired(deadline)) return outcome;
-    (void)sleeper.sleep(word, deadline == TimePoint::max() ? Deadline() : deadline);
+    (void)sleeper.sleep(word, deadline == TimePoint::max() ? Deadline() : deadline, found);
   }
 }
 
@@ -206,21 +223,28 @@ QueueOutcome repeat(std::atomic<std::uint32_t>& futex, TimePoint deadline, Attem
 
 enum class Step { Done, Full, Closed, Grow };
 
-// Whether one more than `count` may be put in.
-bool has_room(QueueShared& queue, std::uint64_t count) noexcept {
+// Whether one more than `count` may be put in. If not: the item that is to be taken first.
+bool has_room(QueueShared& queue, std::uint64_t count, Findings& found) noexcept {
   if (queue.maxsize == 0 || count < queue.limit.load(std::memory_order_relaxed)) return true;
-  const std::uint64_t limit = count_of(queue, find_first(queue).position) + queue.maxsize;
+  const Found first = find_first(queue);
+  const std::uint64_t limit = count_of(queue, first.position) + queue.maxsize;
   queue.limit.store(limit, std::memory_order_relaxed);
+  found[0] =
+      as_found(ring_of(queue, first.position.ring).cell(first.position.at).state, first.state);
   return count < limit;
 }
 
-Step try_put(QueueShared& queue, const QueueItem& item, const CallingThread& me) noexcept {
+Step try_put(QueueShared& queue, const QueueItem& item, const CallingThread& me,
+             Findings& found) noexcept {
   for (;;) {
     const Found tail = find_tail(queue);
     if (tail.finding == Finding::Closed) return Step::Closed;
     const Position& open = tail.position;
-    if (!has_room(queue, count_of(queue, open))) return Step::Full;
     const Ring ring = ring_of(queue, open.ring);
+    if (!has_room(queue, count_of(queue, open), found)) {
+      found[1] = as_found(ring.cell(open.at).state, tail.state);  // it may be closed
+      return Step::Full;
+    }
     if (ring.cell(open.at + 1).state.load(std::memory_order_acquire) !=
         cell_state(ring.lap(open.at + 1), CellKind::Empty)) {
       return Step::Grow;
@@ -274,15 +298,18 @@ bool take_block(const Found& first, Place& cell, std::uint64_t lap, HeldHand& ha
   return true;
 }
 
-QueueOutcome try_get(QueueShared& queue, HeldHand* hand, void*& bits,
-                     const CallingThread& me) noexcept {
+QueueOutcome try_get(QueueShared& queue, HeldHand* hand, void*& bits, const CallingThread& me,
+                     Findings& found) noexcept {
   for (;;) {
     const Found first = find_first(queue);
     if (first.finding == Finding::Closed) return QueueOutcome::Closed;
-    if (first.finding == Finding::Open) return QueueOutcome::TimedOut;
     const Position& at = first.position;
     const Ring ring = ring_of(queue, at.ring);
     Place& cell = ring.cell(at.at);
+    if (first.finding == Finding::Open) {
+      found[0] = as_found(cell.state, first.state);
+      return QueueOutcome::TimedOut;
+    }
     Sleeper waker(me, queue.space);
     if (queue.maxsize != 0) waker.go_on_duty();
     const std::uint64_t lap = ring.lap(at.at);
@@ -340,10 +367,11 @@ Object* create_queue(std::size_t maxsize, bool joinable, std::string_view name) 
 QueueOutcome queue_put(QueueShared& queue, QueueItem item, TimePoint deadline) {
   const CallingThread& me = this_thread();
   for (;;) {
-    Step step = try_put(queue, item, me);
+    Findings ignored;
+    Step step = try_put(queue, item, me, ignored);
     if (step == Step::Full) {
-      const QueueOutcome outcome = repeat(queue.space, deadline, [&] {
-        step = try_put(queue, item, me);
+      const QueueOutcome outcome = repeat(queue.space, deadline, [&](Findings& found) {
+        step = try_put(queue, item, me, found);
         if (step == Step::Grow) wake_one(queue.space);  // somebody else, until it is done
         return step == Step::Full ? QueueOutcome::TimedOut : QueueOutcome::Done;
       });
@@ -359,9 +387,11 @@ QueueOutcome queue_get(QueueShared& queue, TakenItem& item, bool blocks, TimePoi
   const CallingThread& me = this_thread();
   HeldHand* hand = blocks ? QueueAccess::give_hand(item) : nullptr;
   void*& bits = QueueAccess::bits_of(item);
-  const QueueOutcome outcome = try_get(queue, hand, bits, me);
+  Findings ignored;
+  const QueueOutcome outcome = try_get(queue, hand, bits, me, ignored);
   if (outcome != QueueOutcome::TimedOut) return outcome;
-  return repeat(queue.items, deadline, [&] { return try_get(queue, hand, bits, me); });
+  return repeat(queue.items, deadline,
+                [&](Findings& found) { return try_get(queue, hand, bits, me, found); });
 }
 
 void queue_close(QueueShared& queue) {
@@ -416,12 +446,14 @@ void queue_task_done(QueueShared& queue) {
 }
 
 bool queue_join(QueueShared& queue, TimePoint deadline) {
-  const auto joined = [&] {
-    return queue.done.load(std::memory_order_seq_cst) == count_of(queue, find_tail(queue).position)
-               ? QueueOutcome::Done
-               : QueueOutcome::TimedOut;
+  const auto joined = [&](Findings& found) {
+    const std::uint64_t done = queue.done.load(std::memory_order_seq_cst);
+    found[0] = as_found(queue.done, done);
+    return done == count_of(queue, find_tail(queue).position) ? QueueOutcome::Done
+                                                              : QueueOutcome::TimedOut;
   };
-  return joined() == QueueOutcome::Done ||
+  Findings ignored;
+  return joined(ignored) == QueueOutcome::Done ||
          repeat(queue.finished, deadline, joined) == QueueOutcome::Done;
 }
 

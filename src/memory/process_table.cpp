@@ -92,7 +92,7 @@ std::uint32_t slot_limit() noexcept {
 
 void copy_text(char* to, std::size_t room, std::string_view text) noexcept {
   const std::size_t length = std::min(room - 1, text.size());
-  std::memcpy(to, text.data(), length);
+  if (length != 0) std::memcpy(to, text.data(), length);
   to[length] = '\0';
 }
 

@@ -1,31 +1,19 @@
 #include "sync/reader_table.hpp"
 
+#include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "memory/heap.hpp"
+#include "sync/slot_chunks.hpp"
 
 namespace procession::detail {
 namespace {
 
-constexpr std::size_t first_chunk = ThreadTable::first_chunk;
+constexpr std::size_t first_chunk = ReaderTable::first_chunk;
 
-struct Place {
-  std::size_t chunk, index;
-};
-
-Place place_of(const CallingThread& me) noexcept {
-  const std::size_t n = Owner::from(me.owner).slot - 1 + first_chunk;
-  const auto chunk = static_cast<std::size_t>(std::bit_width(n / first_chunk)) - 1;
-  return {chunk, n - (first_chunk << chunk)};
-}
-
-void add_chunk(std::atomic<void*>& home, std::size_t chunk) {
-  const std::size_t bytes = (first_chunk << chunk) * sizeof(ReaderEntry);
-  void* block = allocate(bytes);
-  std::memset(block, 0, bytes);
-  if (!hand_over_first(block, home)) deallocate(block);
-}
+using Entries = SlotChunks<ReaderEntry>;
+static_assert(Entries::first_chunk == first_chunk &&
+              Entries::chunk_count == ReaderTable::chunk_count);
 
 // Most often all counts are 0, and that can be seen without a branch for each.
 bool all_zero(const std::atomic<std::uint64_t>* entries, std::size_t count) noexcept {
@@ -58,19 +46,18 @@ void visit_shares(std::atomic<void*> (&chunks)[ReaderTable::chunk_count], Visit 
 
 }  // namespace
 
-ReaderEntry* ReaderTable::find(const CallingThread& me) noexcept {
-  const Place place = place_of(me);
-  auto* entries = static_cast<ReaderEntry*>(chunks[place.chunk].load(std::memory_order_acquire));
-  return entries == nullptr ? nullptr : entries + place.index;
+ReaderEntry* ReaderTable::find_far(const CallingThread& me) noexcept {
+  return Entries::find(chunks, Owner::from(me.owner).slot);
 }
 
 ReaderEntry& ReaderTable::get(const CallingThread& me) {
-  for (;;) {
-    if (auto* entry = find(me)) [[likely]]
-      return *entry;
-    const Place place = place_of(me);
-    add_chunk(chunks[place.chunk], place.chunk);
+  const std::uint32_t slot = Owner::from(me.owner).slot;
+  ReaderEntry& entry = Entries::make(chunks, slot);
+  const std::uint64_t mark = std::uint64_t{1} << std::min(slot - 1, common_mark);
+  if ((marks.load(std::memory_order_acquire) & mark) == 0) {
+    marks.fetch_or(mark, std::memory_order_seq_cst);
   }
+  return entry;
 }
 
 void ReaderTable::append_holders(std::vector<std::uint64_t>& out) const {
@@ -90,7 +77,17 @@ void ReaderTable::append_holders(std::vector<std::uint64_t>& out) const {
   }
 }
 
-bool ReaderTable::any() noexcept {
+bool ReaderTable::any_of(std::uint64_t marked) noexcept {
+  if (marked >> common_mark == 0) [[likely]] {
+    // A mark is set when the chunk is there.
+    const auto* entries = static_cast<ReaderEntry*>(chunks[0].load(std::memory_order_acquire));
+    std::uint64_t words = 0;
+    for (; marked != 0; marked &= marked - 1) {
+      words |= entries[std::countr_zero(marked)].word_.load(std::memory_order_seq_cst);
+    }
+    if (static_cast<std::uint32_t>(words) == 0) [[likely]]
+      return false;
+  }
   bool found = false;
   visit_shares(chunks, [&](Owner) { return found = true; });
   return found;

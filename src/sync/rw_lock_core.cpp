@@ -5,6 +5,7 @@
 //      and word are each written before the other is read, all sequentially consistent. So of a
 //      reader and a writer that come together at least one sees the other: the reader then takes
 //      its entry back, the writer waits for it. An entry that will be taken back is no share.
+//      Marks (reader_table.hpp) are on the entries' side of this: set before, read after.
 //   3. A thread with a share stores a greater count without looking at the word.
 //   4. Without draining_bit, an owner in the word or a poisoned word means: no living thread has
 //      a share. So a writer that recovers need not drain.
@@ -12,6 +13,8 @@
 //      entries, and watches the life tokens of all who had shares. Who takes an entry back to 0
 //      and then finds draining_bit counts `drained` and wakes it; if it is killed on the way, its
 //      token does.
+// What is seldom needed is kept out of line, so that the usual way of each call is straight and
+// short: between the two atomic operations of a reader's lock and unlock nothing else costs much.
 // The single stores: lock: draining_bit taken off the word; unlock, death: those of the core;
 // recover: the compare-exchange of a poisoned word; lock_shared, unlock_shared: that of the entry.
 #include "sync/rw_lock_core.hpp"
@@ -36,15 +39,16 @@ namespace {
 
 static_assert(offsetof(RWLockShared, readers) == sizeof(Object));  // Object::homes
 
-bool have_share(RWLockShared& lock, const CallingThread& me) noexcept {
+std::uint32_t shares_of(RWLockShared& lock, const CallingThread& me) noexcept {
   const ReaderEntry* entry = lock.readers.find(me);
-  return entry != nullptr && entry->mine(me) != 0;
+  return entry == nullptr ? 0 : entry->mine(me);
 }
 
 // --- readers ---------------------------------------------------------------------------------
 
-void wake_draining_writer(RWLockShared& lock) noexcept {
-  if ((lock.writer.word.load(std::memory_order_seq_cst) & draining_bit) == 0) return;
+inline void wake_draining_writer(RWLockShared& lock) noexcept {
+  if ((lock.writer.word.load(std::memory_order_seq_cst) & draining_bit) == 0) [[likely]]
+    return;
   lock.drained.fetch_add(1, std::memory_order_acq_rel);
   futex_wake(lock.drained, INT_MAX);
 }
@@ -56,13 +60,37 @@ struct ShareOf {
 };
 
 // Invariant 2.
-bool take_share(ShareOf& share) noexcept {
-  share.entry.set(share.me, 1);
-  if (share.lock.writer.word.load(std::memory_order_seq_cst) == 0) [[likely]]
+inline bool take_share(RWLockShared& lock, ReaderEntry& entry, const CallingThread& me) noexcept {
+  entry.set(me, 1);
+  if (lock.writer.word.load(std::memory_order_seq_cst) == 0) [[likely]]
     return true;
-  share.entry.set(share.me, 0);
-  wake_draining_writer(share.lock);
+  entry.set(me, 0);
+  wake_draining_writer(lock);
   return false;
+}
+
+// The first share of this thread, the second and further ones, and those that must wait.
+[[gnu::noinline]] bool share_slowly(RWLockShared& lock, const CallingThread& me,
+                                    const Limit& limit) {
+  if (const std::uint32_t count = shares_of(lock, me); count != 0) {
+    if (count == std::numeric_limits<std::uint32_t>::max()) throw_too_deep(lock.head);
+    lock.readers.find(me)->adjust(me, count + 1);
+    return true;
+  }
+  ShareOf share{lock, lock.readers.get(me), me};
+  Request request{limit.patience, limit.deadline};
+  request.share = {[](void* context) noexcept {
+                     const auto& one = *static_cast<ShareOf*>(context);
+                     return take_share(one.lock, one.entry, one.me);
+                   },
+                   &share};
+  return lock_attempt(lock.writer, lock.head, me, request) != Outcome::TimedOut;
+}
+
+[[gnu::noinline]] void unshare_slowly(RWLockShared& lock, const CallingThread& me) {
+  const std::uint32_t count = shares_of(lock, me);
+  if (count == 0) throw_no_share(lock.head);
+  lock.readers.find(me)->adjust(me, count - 1);
 }
 
 // --- writers ---------------------------------------------------------------------------------
@@ -119,37 +147,50 @@ class Drain {
   bool looked_ = false;
 };
 
-// From draining_bit to the writer; if not, the word is given back. REQUIRES: as for Drain.
-bool enter(RWLockShared& lock, const CallingThread& me, const Limit& limit) {
+// From draining_bit to the writer, where there are readers; if not, the word is given back.
+// REQUIRES: as for Drain.
+[[gnu::noinline]] bool drain(RWLockShared& lock, const CallingThread& me, const Limit& limit) {
   bool alone = false;
   try {
-    alone = !lock.readers.any() || Drain(lock, me, limit).run();
+    if (limit.patience == Patience::ForEver && shares_of(lock, me) != 0) {
+      throw_self_deadlock(me, lock.head);
+    }
+    alone = Drain(lock, me, limit).run();
   } catch (...) {
     lock_release(lock.writer, lock.head);
     throw;
   }
-  if (alone) {
-    lock.writer.word.fetch_and(~draining_bit, std::memory_order_acq_rel);
-  } else {
-    lock_release(lock.writer, lock.head);
-  }
+  if (!alone) lock_release(lock.writer, lock.head);
   return alone;
 }
 
-Outcome lock_exclusive(RWLockShared& lock, const Limit& limit, bool recover) {
-  const CallingThread& me = this_thread();
-  if (limit.patience == Patience::ForEver && have_share(lock, me)) {
+// REQUIRES: as for Drain.
+inline bool enter(RWLockShared& lock, const CallingThread& me, const Limit& limit) {
+  if (lock.readers.any() && !drain(lock, me, limit)) return false;
+  lock.writer.word.fetch_and(~draining_bit, std::memory_order_acq_rel);
+  return true;
+}
+
+// Where the word is not 0.
+[[gnu::noinline]] Outcome lock_slowly(RWLockShared& lock, const CallingThread& me,
+                                      const Limit& limit, bool recover) {
+  if (limit.patience == Patience::ForEver && shares_of(lock, me) != 0) {
     throw_self_deadlock(me, lock.head);
   }
+  const Request request{limit.patience, limit.deadline, recover, draining_bit};
+  const Outcome outcome = lock_attempt(lock.writer, lock.head, me, request);
+  if (outcome != Outcome::Acquired) return outcome;
+  return enter(lock, me, limit) ? Outcome::Acquired : Outcome::TimedOut;
+}
+
+inline Outcome lock_exclusive(RWLockShared& lock, const Limit& limit, bool recover) {
+  const CallingThread& me = this_thread();
   std::uint64_t free = 0;
-  if (lock.writer.word.compare_exchange_strong(free, me.owner | draining_bit,
-                                               std::memory_order_seq_cst)) {
-    count_taken(me);
-  } else {
-    const Request request{limit.patience, limit.deadline, recover, draining_bit};
-    const Outcome outcome = lock_attempt(lock.writer, lock.head, me, request);
-    if (outcome != Outcome::Acquired) return outcome;
+  if (!lock.writer.word.compare_exchange_strong(free, me.owner | draining_bit,
+                                                std::memory_order_seq_cst)) {
+    return lock_slowly(lock, me, limit, recover);
   }
+  count_taken(me);
   return enter(lock, me, limit) ? Outcome::Acquired : Outcome::TimedOut;
 }
 
@@ -169,34 +210,31 @@ bool rw_recover(RWLockShared& lock) {
 }
 
 void rw_unlock(RWLockShared& lock) {
-  if (!lock_is_mine(lock.writer)) refuse_release(lock.writer, lock.head);
+  const CallingThread& me = this_thread();
+  if (set_free(lock.writer, me)) [[likely]]
+    return;
+  if (!is_owner(lock.writer, me)) refuse_release(lock.writer, lock.head);
   lock_release(lock.writer, lock.head);
 }
 
 bool rw_lock_shared(RWLockShared& lock, const Limit& limit) {
   const CallingThread& me = this_thread();
-  ReaderEntry& entry = lock.readers.get(me);
-  if (const std::uint32_t count = entry.mine(me); count != 0) {
-    if (count == std::numeric_limits<std::uint32_t>::max()) throw_too_deep(lock.head);
-    entry.set(me, count + 1);
+  ReaderEntry* entry = lock.readers.find(me);
+  if (entry != nullptr && entry->holds(me, 0) &&
+      lock.writer.word.load(std::memory_order_relaxed) == 0 && take_share(lock, *entry, me))
+      [[likely]] {
     return true;
   }
-  ShareOf share{lock, entry, me};
-  if (lock.writer.word.load(std::memory_order_relaxed) == 0 && take_share(share)) [[likely]]
-    return true;
-  Request request{limit.patience, limit.deadline};
-  request.share = {
-      [](void* context) noexcept { return take_share(*static_cast<ShareOf*>(context)); }, &share};
-  return lock_attempt(lock.writer, lock.head, me, request) != Outcome::TimedOut;
+  return share_slowly(lock, me, limit);
 }
 
 void rw_unlock_shared(RWLockShared& lock) {
   const CallingThread& me = this_thread();
   ReaderEntry* entry = lock.readers.find(me);
-  const std::uint32_t count = entry == nullptr ? 0 : entry->mine(me);
-  if (count == 0) throw_no_share(lock.head);
-  entry->set(me, count - 1);
-  if (count == 1) wake_draining_writer(lock);
+  if (entry == nullptr || !entry->holds(me, 1)) [[unlikely]]
+    return unshare_slowly(lock, me);
+  entry->set(me, 0);
+  wake_draining_writer(lock);
 }
 
 bool rw_is_taken(RWLockShared& lock) {

@@ -59,8 +59,8 @@ class WaitList {
   }
 
  private:
-  std::array<KernelWaitWord, 4 + 3 * most_watched> words_;
-  static_assert(4 + 3 * most_watched <= max_wait_words);
+  std::array<KernelWaitWord, 4 + most_unchanged + 3 * most_watched> words_;
+  static_assert(4 + most_unchanged + 3 * most_watched <= max_wait_words);
   std::size_t count_ = 0;
 };
 
@@ -99,21 +99,27 @@ void Sleeper::wake_all() noexcept {
 }
 
 WaitResult Sleeper::sleep(std::uint32_t expected, std::span<const Owner> owners, DeathNews news,
-                          Deadline deadline) {
+                          Deadline deadline, std::span<const Unchanged> also) {
   if (!can_listen_to_many()) {
     const DeathWatch owners_watch(word_, owners, news);
     const BellWatch bell_watch(word_);
     go_on_duty();
+    // A ring from here on wakes it; what an earlier one was for can be seen.
+    for (const Unchanged& each : also) {
+      if (each.word != nullptr && each.word->load(std::memory_order_seq_cst) != each.expected) {
+        return WaitResult::Woken;
+      }
+    }
     return futex_wait(word_, expected, deadline);
   }
   const std::size_t listened = std::min(owners.size(), most_watched);
   const DeathWatch watch(word_, owners.subspan(listened), news);
   go_on_duty();
-  return sleep_on_many(expected, owners.first(listened), deadline);
+  return sleep_on_many(expected, owners.first(listened), deadline, also);
 }
 
 WaitResult Sleeper::sleep_on_many(std::uint32_t expected, std::span<const Owner> owners,
-                                  Deadline deadline) {
+                                  Deadline deadline, std::span<const Unchanged> also) {
   ThreadTable& table = thread_table();
   const std::uint32_t round = table.rounds.load(std::memory_order_acquire);
   std::array<std::uint32_t, most_watched> alive{};
@@ -136,6 +142,9 @@ WaitResult Sleeper::sleep_on_many(std::uint32_t expected, std::span<const Owner>
   }
   const auto bell = static_cast<int>(list.add(table.bell, 0, listen));
   list.add(word_, expected, compare_only);  // invariant 2
+  for (const Unchanged& each : also) {
+    if (each.word != nullptr) list.add(*each.word, each.expected, compare_only);
+  }
   list.add(table.rounds, round, compare_only);
   for (std::size_t i = 0; i < owners.size(); ++i) {
     const Watched owner = watched(owners[i]);

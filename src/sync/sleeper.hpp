@@ -18,7 +18,8 @@
 //   1. A thread is on duty from before its first sleep, or before the store that obliges it to
 //      wake somebody, until it has woken whom it must. The same holds for a ringer.
 //   2. The words are compared again after the sleeper has begun to listen to the bell. So a ring
-//      that comes too early for it was for a change that it has seen.
+//      that comes too early for it was for a change that it has seen. Where the change is not in
+//      the word that is slept on, the caller names the one that it is in (Unchanged).
 //   3. A thread that is woken by the bell while `rounds` is what it was when it began to listen
 //      was woken by the kernel, and rings for all: `rounds` + 1, then a wake of everybody.
 //   4. On duty nobody locks a pthread robust mutex: it uses the same pending entry.
@@ -43,6 +44,14 @@ namespace procession::detail {
 
 inline constexpr std::size_t most_watched = 40;
 
+// A word that nobody wakes. Who sleeps does so only if it had that value when it fell asleep. At
+// most most_unchanged of them; nullptr: none.
+inline constexpr std::size_t most_unchanged = 2;
+struct Unchanged {
+  const std::atomic<std::uint32_t>* word = nullptr;
+  std::uint32_t expected = 0;
+};
+
 class Sleeper {
  public:
   // Not on duty yet. `word` is the one that will be slept on and woken.
@@ -63,10 +72,11 @@ class Sleeper {
   // Sleeps while the word is `expected` and all of `owners` (watched.hpp) live. Goes on duty. Woken
   // also means: for no reason that concerns the caller.
   WaitResult sleep(std::uint32_t expected, std::span<const Owner> owners, DeathNews news,
-                   Deadline deadline);
+                   Deadline deadline, std::span<const Unchanged> also = {});
   // Sleeps while the word is `expected`.
-  WaitResult sleep(std::uint32_t expected, Deadline deadline) {
-    return sleep(expected, {}, {}, deadline);
+  WaitResult sleep(std::uint32_t expected, Deadline deadline,
+                   std::span<const Unchanged> also = {}) {
+    return sleep(expected, {}, {}, deadline, also);
   }
 
   // Goes on duty before waking; to be called after the store that the wake-up is about.
@@ -76,8 +86,8 @@ class Sleeper {
 
  private:
   void set_pending(robust_list* entry) noexcept;
-  WaitResult sleep_on_many(std::uint32_t expected, std::span<const Owner> owners,
-                           Deadline deadline);
+  WaitResult sleep_on_many(std::uint32_t expected, std::span<const Owner> owners, Deadline deadline,
+                           std::span<const Unchanged> also);
 
   const CallingThread& me_;
   const std::atomic<std::uint32_t>& word_;

@@ -167,20 +167,23 @@ class RWLockFaults : public FamilyFaults {
   std::size_t pieces_ = 0;
 };
 
-// The entries of the readers are made in the same call.
+// The entries of the readers are made in the same call, or there from other readers; the mark of
+// this one is set.
 TEST_F(RWLockFaults, TheFirstShareOfALock) {
-  FaultPlan plan;
-  plan.name = "lock_shared, the first";
-  plan.shared = family_words;
-  plan.setup = [&] { begin(); };
-  plan.prepare = [] { read_once(RWLock()); };
-  plan.operation = [&] { lock_->lock_shared(); };
-  plan.survivors = [&](const Trial& trial) {
-    trial.expect(!lock_->locked(), "the dead have no shares");
-    expect_usable(trial, false);
-    end(trial);
-  };
-  kill_everywhere(plan);
+  for (const bool used : {false, true}) {
+    FaultPlan plan;
+    plan.name = used ? "lock_shared, the first of this thread" : "lock_shared, the first";
+    plan.shared = family_words;
+    plan.setup = [&, used] { used ? begin_used() : begin(); };
+    plan.prepare = [] { read_once(RWLock()); };
+    plan.operation = [&] { lock_->lock_shared(); };
+    plan.survivors = [&](const Trial& trial) {
+      trial.expect(!lock_->locked(), "the dead have no shares");
+      expect_usable(trial, false);
+      end(trial);
+    };
+    kill_everywhere(plan);
+  }
 }
 
 // What belongs to a lock goes with its last handle, wherever the one who drops it is killed.
@@ -383,6 +386,29 @@ TEST_F(RWLockFaults, AWriterThatIsTheVictimOfADeadlock) {
   plan.survivors = [&](const Trial& trial) {
     trial.expect(trial.waiter() == 0, "the other party goes on");
     lock.reset();
+    expect_usable(trial, false);
+    end(trial);
+  };
+  kill_everywhere(plan, 499);
+}
+
+// The word is taken, and given back when the thread's own share is found.
+TEST_F(RWLockFaults, AWriterThatHasAShare) {
+  FaultPlan plan;
+  plan.name = "lock, its own share";
+  plan.shared = family_words;
+  plan.setup = [&] { begin_used(); };
+  plan.prepare = [&] { lock_->lock_shared(); };
+  plan.operation = [&] {
+    try {
+      lock_->lock();
+    } catch (const DeadlockError&) {
+      return;
+    }
+    ::_exit(1);
+  };
+  plan.survivors = [&](const Trial& trial) {
+    trial.expect(!lock_->locked(), "neither its share nor its wait is left");
     expect_usable(trial, false);
     end(trial);
   };

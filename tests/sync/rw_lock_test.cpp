@@ -112,6 +112,26 @@ TEST(RWLockTest, SharesOfAThreadAreCounted) {
   EXPECT_FALSE(lock.locked());
 }
 
+// More threads at once than the first chunk of the readers' table has entries.
+TEST(RWLockTest, AReaderInAnySlotIsSeenByWriters) {
+  const RWLock lock;
+  const auto look = [&] {
+    lock.lock_shared();
+    EXPECT_FALSE(lock.try_lock());
+    EXPECT_TRUE(lock.locked());
+    lock.unlock_shared();
+    EXPECT_FALSE(lock.locked());
+    EXPECT_TRUE(lock.try_lock());
+    lock.unlock();
+  };
+  const std::function<void(int)> descend = [&](int depth) {
+    look();
+    if (depth > 0) elsewhere(Kind::Threads, [&] { descend(depth - 1); });
+    look();
+  };
+  descend(140);
+}
+
 TEST_P(RWLockTest, OnlyItsHolderMayUnlock) {
   const RWLock lock(Name{"table"});
   EXPECT_THROW(lock.unlock(), StateError);

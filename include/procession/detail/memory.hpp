@@ -64,6 +64,7 @@ enum class ObjectKind : std::uint16_t {
   Condition,
   Barrier,
   Queue,
+  Array,
   Connection,
   Ticket
 };

@@ -1,0 +1,24 @@
+// Boost.Interprocess's message_queue, the queue between processes that C++ programs have today.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace bench::peers {
+
+// For longs. Valid in processes forked after it was made; its name is gone when this object is.
+class BoostQueue {
+ public:
+  explicit BoostQueue(std::size_t most);
+  ~BoostQueue();
+  BoostQueue(const BoostQueue&) = delete;
+  BoostQueue& operator=(const BoostQueue&) = delete;
+  void put(long item);  // waits while it is full
+  long get();           // waits while it is empty
+
+ private:
+  struct Inside;
+  std::unique_ptr<Inside> inside_;
+};
+
+}  // namespace bench::peers
