@@ -58,10 +58,9 @@ class Keeper {
   void look_again() {
     std::erase_if(tickets_, [&](const auto& entry) {
       const auto& [ticket, known] = entry;
-      const bool ended = known.deposit->ticket != ticket ||
-                         known.deposit->ended.load(std::memory_order_acquire) != 0;
-      if (ended) drop(known.number);
-      return ended;
+      if (!has_ended(ticket, known.deposit)) return false;
+      drop(known.number);
+      return true;
     });
   }
 
@@ -75,8 +74,14 @@ class Keeper {
     std::size_t tickets = 0;
   };
 
+  static bool has_ended(std::uint64_t ticket, const Deposit* deposit) noexcept {
+    return deposit->ticket != ticket || deposit->ended.load(std::memory_order_acquire) != 0;
+  }
   void keep(const KeeperMessage& message, Descriptor descriptor) {
     if (!descriptor) return;  // no room for it here: who asks hears that it is not there
+    // Its end may have found no room in the socket, behind this message: then nobody tells it
+    // again.
+    if (has_ended(message.ticket, message.deposit)) return;
     tickets_.emplace(message.ticket, Known{message.number, message.deposit});
     Kept& kept = kept_[message.number];
     if (!kept.descriptor) kept.descriptor = std::move(descriptor);
