@@ -7,6 +7,7 @@ find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS headers stacktrace_backtrace)
 find_package(cereal CONFIG REQUIRED)
 find_package(fmt CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 
 file(GLOB procession_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*/*.cpp)
 list(FILTER procession_sources EXCLUDE REGEX "/src/main/")
@@ -22,7 +23,7 @@ target_include_directories(procession
     ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(procession
   PUBLIC Threads::Threads Boost::headers cereal::cereal fmt::fmt spdlog::spdlog
-  PRIVATE Boost::stacktrace_backtrace ${CMAKE_DL_LIBS})
+  PRIVATE Boost::stacktrace_backtrace OpenSSL::Crypto ${CMAKE_DL_LIBS})
 target_compile_definitions(procession PRIVATE BOOST_STACKTRACE_LINK)
 # What the library calls is bound when the program is loaded: bound lazily, it would be bound in
 # each forked child again, at a dozen page faults a name.

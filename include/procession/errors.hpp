@@ -90,7 +90,8 @@ class PoolClosed : public ProcessError {
   using ProcessError::ProcessError;
 };
 
-// A message is longer than the caller allowed. The message stays lost, the connection goes on.
+// A message is longer than the caller allowed. It is lost; whether the connection goes on says the
+// call (connection.hpp).
 class BufferTooShort : public ProcessError {
  public:
   using ProcessError::ProcessError;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ constexpr std::uint64_t layout_version =
 std::atomic<bool> ready{false};
 std::mutex mutex;  // making or joining the family, once
 int descriptor = -1;
+KeeperSockets sockets;
 std::uint32_t own_index = 0;
 std::atomic<unsigned> epoch{0};
 thread_local std::uint32_t next_fork_slot = 0;
@@ -58,7 +60,16 @@ void initialise_header(FamilyHeader& header) {
   header.pages = memory_limit_pages();
   header.page_mutex.initialise();
   header.sweep_mutex.initialise();
+  header.keeper.mutex.initialise();
   for (LoggedMutex& shard : header.references) shard.initialise();
+}
+
+KeeperSockets make_keeper_sockets() {
+  int pair[2] = {-1, -1};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    throw_system_error(errno, "make the socket for descriptors on their way");
+  }
+  return {above_standard(pair[0]), above_standard(pair[1])};
 }
 
 void create() {
@@ -70,8 +81,14 @@ void create() {
         fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
       throw_system_error(errno, "size the family memory");
     }
+    sockets = make_keeper_sockets();
     map(memory);
   } catch (...) {
+    if (sockets.asking >= 0) {
+      close(sockets.asking);
+      close(sockets.answering);
+    }
+    sockets = {};
     close(memory);
     throw;
   }
@@ -90,7 +107,10 @@ void create() {
 
 void join(const Inheritance& inherited) {
   descriptor = inherited.memory;
-  fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  sockets = {inherited.asking, inherited.answering};
+  for (const int each : {descriptor, sockets.asking, sockets.answering}) {
+    fcntl(each, F_SETFD, FD_CLOEXEC);
+  }
   map(descriptor);
   if (family().magic != family_magic || family().layout != layout_version) {
     refuse("this program was built with another version of the library than the one that ran it");
@@ -105,10 +125,11 @@ const Inheritance* read_inheritance() {
   static Inheritance read{};
   const char* text = std::getenv(inheritance_variable);
   if (text == nullptr) return nullptr;
-  const int fields = std::sscanf(text, "%d,%d,%u,%u,%d,%d", &read.memory, &read.channel, &read.slot,
-                                 &read.generation, &read.life, &read.report);
+  const int fields = std::sscanf(text, "%d,%d,%u,%u,%d,%d,%d,%d,%d", &read.memory, &read.channel,
+                                 &read.slot, &read.generation, &read.life, &read.report,
+                                 &read.asking, &read.answering, &read.keeper);
   unsetenv(inheritance_variable);  // not for the children of this one
-  return fields == 6 ? &read : nullptr;
+  return fields == 9 ? &read : nullptr;
 }
 
 // Before a fork: the child gets a slot of its own and a reference to all that this process holds,
@@ -190,6 +211,8 @@ void ensure_family() {
 [[gnu::hot]] bool have_family() noexcept { return ready.load(std::memory_order_acquire); }
 
 int family_descriptor() noexcept { return descriptor; }
+
+KeeperSockets keeper_sockets() noexcept { return sockets; }
 
 [[gnu::hot]] ProcessSlot& self() noexcept { return slot_at(own_index); }
 

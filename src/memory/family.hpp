@@ -31,6 +31,14 @@ inline constexpr std::uintptr_t heap_begin = descriptors_begin + page_limit * si
 inline constexpr std::size_t reference_shards = 64;
 inline constexpr std::size_t size_classes = 40;
 
+// Of the process that keeps descriptors on their way: process/descriptor_keeper.hpp.
+struct KeeperWords {
+  RobustMutex mutex;                   // who starts it
+  std::atomic<std::uint64_t> place;    // its slot, and above it the generation
+  std::atomic<std::uint64_t> tickets;  // made so far
+  std::atomic<std::uint32_t> look_again;
+};
+
 struct FamilyHeader {
   std::uint64_t magic;
   std::uint64_t layout;  // differs between incompatible builds
@@ -46,6 +54,8 @@ struct FamilyHeader {
   ProcessTable processes;
   // references.hpp
   LoggedMutex references[reference_shards];
+  KeeperWords keeper;
+  std::atomic<std::uint64_t> connections;  // made so far
   std::atomic<void*> roots[static_cast<std::size_t>(FamilyRoot::Count_)];
 };
 static_assert(sizeof(FamilyHeader) <= page_bytes);
@@ -58,8 +68,10 @@ struct Inheritance {
   int channel;         // descriptor for its task, -1 if none
   std::uint32_t slot;  // its place in the process table
   std::uint32_t generation;
-  int life;    // read end of the parent's life pipe, or -1
-  int report;  // where it says how its start went, or -1
+  int life;               // read end of the parent's life pipe, or -1
+  int report;             // where it says how its start went, or -1
+  int asking, answering;  // KeeperSockets
+  int keeper;             // 1: it is to keep descriptors
 };
 
 // Creates the family (this process is then its root), or joins the one that this process was
@@ -69,6 +81,14 @@ void ensure_family();
 
 // The descriptor of the memfd, for an exec.
 [[nodiscard]] int family_descriptor() noexcept;
+
+// Both ends of the socket to the process that keeps descriptors. Every process has both: so the
+// socket, and what is in it, outlives that process, and any other one can take its place.
+struct KeeperSockets {
+  int asking = -1;     // everybody writes
+  int answering = -1;  // the keeper reads
+};
+[[nodiscard]] KeeperSockets keeper_sockets() noexcept;
 
 // What this process was executed for, as its environment says; nullptr in a process that was not
 // executed by the library. Read before static initialisation is over; the variable is removed.

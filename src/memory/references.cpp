@@ -1,5 +1,6 @@
 #include "memory/references.hpp"
 
+#include <array>
 #include <cstring>
 #include <mutex>
 #include <new>
@@ -226,6 +227,25 @@ void carry_reference(void* block, Object* object) {
     }
   }
   enter(object, &new_chunk<ReferenceList>(home)->objects[0]);
+}
+
+namespace {
+
+std::array<CarryHook, 64>& carry_hooks() noexcept {
+  static std::array<CarryHook, 64> table{};
+  return table;
+}
+
+}  // namespace
+
+void set_carry_hook(ObjectKind kind, CarryHook hook) noexcept {
+  carry_hooks()[static_cast<std::size_t>(kind)] = hook;
+}
+
+void carry_handle(void* block, Object* object) {
+  carry_reference(block, object);
+  const CarryHook hook = carry_hooks()[static_cast<std::size_t>(object->kind)];
+  if (hook != nullptr) hook(block, object);
 }
 
 void drop_references(void* block) noexcept {

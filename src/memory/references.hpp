@@ -36,6 +36,11 @@ struct ReferenceList {
   std::uint64_t objects[entries];
 };
 
+// What else is done when a handle to an object of that kind is sent; may throw. Set once, during
+// static initialisation, by the layer that has such objects.
+using CarryHook = void (*)(void* block, Object* object);
+void set_carry_hook(ObjectKind kind, CarryHook hook) noexcept;
+
 // Strikes out everything in the block's reference list, and frees the list.
 void drop_references(void* block) noexcept;
 

@@ -91,7 +91,10 @@ void start(Server& the) {
   try {
     the.slot = claim_slot("fork server", true);
     the.generation = generation_of(the.slot);
-    launch_hidden(the.slot, the.generation, far_end.get(), life_pipe_end());
+    Launch what{the.slot, the.generation};
+    what.channel = far_end.get();
+    what.life = life_pipe_end();
+    launch_hidden(what);
   } catch (...) {
     drop(the);
     throw;

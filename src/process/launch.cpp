@@ -89,7 +89,9 @@ struct Environment {
     own.push_back(std::string(inheritance_variable) + "=" + std::to_string(family_descriptor()) +
                   "," + std::to_string(what.channel) + "," + std::to_string(what.slot) + "," +
                   std::to_string(what.generation) + "," + std::to_string(what.life) + "," +
-                  std::to_string(what.report));
+                  std::to_string(what.report) + "," + std::to_string(keeper_sockets().asking) +
+                  "," + std::to_string(keeper_sockets().answering) + "," +
+                  (what.keeper ? "1" : "0"));
     if (what.environment != nullptr) {
       for (const auto& [name, value] : *what.environment) own.push_back(name + "=" + value);
     }
@@ -112,6 +114,8 @@ struct Environment {
 
 int spawn(const Launch& what, Environment& environment, SpawnPlan& plan, pid_t& pid) {
   plan.keep(family_descriptor());
+  plan.keep(keeper_sockets().asking);
+  plan.keep(keeper_sockets().answering);
   plan.keep(what.channel);
   plan.keep(what.life);
   plan.keep(what.report);
@@ -156,8 +160,7 @@ pid_t launch(const Launch& what) {
   return pid;
 }
 
-void launch_hidden(std::uint32_t slot, std::uint32_t generation, int channel, int life) {
-  const Launch what{slot, generation, channel, life, -1, -1, -1, -1, nullptr};
+void launch_hidden(const Launch& what) {
   Environment environment(what);
   SpawnPlan plan;
   Hidden hidden{&what, &environment, &plan, 0};

@@ -16,6 +16,7 @@ struct Launch {
   int life = -1;                                // the read end of the owner's life pipe, or -1
   int report = -1;                              // where it says how its start went, or -1
   int output = -1, error = -1, directory = -1;  // what becomes stdout, stderr, the directory
+  bool keeper = false;                          // it is to keep descriptors
   const std::map<std::string, std::string>* environment = nullptr;
 };
 
@@ -24,6 +25,6 @@ pid_t launch(const Launch& what);
 
 // Nobody's child: no wait of this program, whatever it waits for, ever meets it, and no SIGCHLD
 // tells of it. Throws SystemError.
-void launch_hidden(std::uint32_t slot, std::uint32_t generation, int channel, int life);
+void launch_hidden(const Launch& what);
 
 }  // namespace procession::detail

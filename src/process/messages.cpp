@@ -16,7 +16,10 @@ constexpr std::size_t control_bytes = CMSG_SPACE(sizeof(int) * most_descriptors)
 
 }  // namespace
 
-bool send_message(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors) {
+namespace {
+
+SendOutcome send_with(int socket, std::span<const std::byte> bytes,
+                      std::span<const int> descriptors, int flags) {
   iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
   alignas(cmsghdr) std::array<std::byte, control_bytes> control{};
   msghdr message{};
@@ -32,10 +35,22 @@ bool send_message(int socket, std::span<const std::byte> bytes, std::span<const 
     std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
   }
   for (;;) {
-    if (sendmsg(socket, &message, MSG_NOSIGNAL) >= 0) return true;
-    if (errno == EPIPE || errno == ECONNRESET) return false;
-    if (errno != EINTR) throw_system_error(errno, "send a message to the fork server");
+    if (sendmsg(socket, &message, MSG_NOSIGNAL | flags) >= 0) return SendOutcome::Sent;
+    if (errno == EPIPE || errno == ECONNRESET) return SendOutcome::PeerGone;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return SendOutcome::Full;
+    if (errno != EINTR) throw_system_error(errno, "send a message to another process");
   }
+}
+
+}  // namespace
+
+bool send_message(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors) {
+  return send_with(socket, bytes, descriptors, 0) == SendOutcome::Sent;
+}
+
+SendOutcome try_send_message(int socket, std::span<const std::byte> bytes,
+                             std::span<const int> descriptors) {
+  return send_with(socket, bytes, descriptors, MSG_DONTWAIT);
 }
 
 Received receive_message(int socket, std::span<std::byte> bytes) {
@@ -51,7 +66,7 @@ Received receive_message(int socket, std::span<std::byte> bytes) {
     got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   } while (got < 0 && errno == EINTR);
   if (got < 0 && errno == ECONNRESET) got = 0;
-  if (got < 0) throw_system_error(errno, "receive a message of the fork server");
+  if (got < 0) throw_system_error(errno, "receive a message of another process");
   Received received{static_cast<std::size_t>(got), {}};
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {

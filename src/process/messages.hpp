@@ -13,6 +13,11 @@ namespace procession::detail {
 // buffer is full.
 bool send_message(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors);
 
+// The same without blocking.
+enum class SendOutcome { Sent, Full, PeerGone };
+SendOutcome try_send_message(int socket, std::span<const std::byte> bytes,
+                             std::span<const int> descriptors);
+
 struct Received {
   std::size_t bytes;                    // 0: the peer is gone
   std::vector<Descriptor> descriptors;  // close-on-exec

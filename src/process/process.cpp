@@ -9,6 +9,7 @@
 
 #include "memory/family.hpp"
 #include "process/child.hpp"
+#include "process/descriptor_keeper.hpp"
 #include "process/fork_server.hpp"
 #include "procession/errors.hpp"
 #include "system/cpu.hpp"
@@ -252,11 +253,18 @@ int usable_cpu_count() { return detail::usable_cpu_count(); }
 
 namespace detail {
 
-std::vector<pid_t> service_processes() { return server_pids(); }
+std::vector<pid_t> service_processes() {
+  std::vector<pid_t> all = server_pids();
+  if (const pid_t keeper = keeper_pid(); keeper != 0) all.push_back(keeper);
+  return all;
+}
 
 std::vector<int> service_descriptors() {
   std::vector<int> all = server_descriptors();
-  if (have_family()) all.push_back(family_descriptor());
+  if (have_family()) {
+    const KeeperSockets sockets = keeper_sockets();
+    all.insert(all.end(), {family_descriptor(), sockets.asking, sockets.answering});
+  }
   for (const int end : life_pipe_descriptors()) all.push_back(end);
   return all;
 }

@@ -18,6 +18,7 @@
 
 #include "memory/family.hpp"
 #include "process/child.hpp"
+#include "process/descriptor_keeper.hpp"
 #include "process/fork_server.hpp"
 #include "procession/detail/exceptions.hpp"
 #include "procession/errors.hpp"
@@ -207,6 +208,7 @@ void divert_main() {
   // It was executed as /proc/self/exe: it shall be listed under the program's name.
   prctl(PR_SET_NAME, program_invocation_short_name);
   detail::ensure_family();
+  if (inherited->keeper != 0) detail::keep_descriptors(inherited->report);
   if (inherited->channel >= 0) detail::serve(inherited->channel, inherited->life);
   if (inherited->life >= 0) {
     if (!detail::die_with(inherited->life)) _exit(127);

@@ -110,7 +110,7 @@ void* Writer::finish() {
     std::memcpy(block, data_, size_);
   }
   try {
-    for (Object* object : handles_) carry_reference(block, object);
+    for (Object* object : handles_) carry_handle(block, object);
   } catch (...) {
     if (!in_block_) deallocate(block);  // else the destructor does
     throw;

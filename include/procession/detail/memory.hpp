@@ -35,7 +35,7 @@ inline bool in_family(const void* address) noexcept {
 }
 
 // What the sweep of a dead process must do with the block beyond freeing it.
-enum class BlockKind : std::uint8_t { Plain, Object, Batch, Ring };
+enum class BlockKind : std::uint8_t { Plain, Object, Batch, Ring, Deposit };
 
 // A block of at least `bytes`, 16-byte aligned (64 when bytes >= 64), owned by this process: it
 // is reclaimed if this process dies before hand_over. Throws OutOfMemory.
@@ -64,7 +64,9 @@ enum class ObjectKind : std::uint16_t {
   Condition,
   Barrier,
   Queue,
-  Array
+  Array,
+  Connection,
+  Ticket
 };
 
 // Head of every shared object. `references` counts the processes that hold at least one handle
@@ -99,5 +101,9 @@ void release(Object* object) noexcept;
 // handle to the object and owns the block; an object that carries one must be new, and known to
 // nobody else. Throws OutOfMemory.
 void carry_reference(void* block, Object* object);
+
+// The same for a handle that is sent: with it goes what else the other process needs. Throws what
+// the kind of object has to say, besides.
+void carry_handle(void* block, Object* object);
 
 }  // namespace procession::detail

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <typeinfo>
 #include <utility>
@@ -56,6 +57,9 @@ class Writer {
 
   void add_handle(Object* object);                     // the finished block carries a reference
   std::size_t size() const noexcept { return size_; }  // prefix included
+  // What is written so far, valid until the next call.
+  std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+  bool has_handles() const noexcept { return !handles_.empty(); }
   std::string_view call() const noexcept { return call_; }
 
   // The first shared_ptr to an object writes it, later ones refer to it. Returns the number of

@@ -21,6 +21,10 @@ namespace procession::detail {
 // The code that runs a written task in the process that received it.
 using TaskEntry = void (*)(Reader&);
 
+// What this process was started with is decoded: the message names its handles no more. So a
+// connection that the process closes is closed.
+void drop_start_references() noexcept;
+
 class Task {
  public:
   virtual ~Task() = default;
@@ -65,6 +69,7 @@ class TaskOf final : public Task {
     if constexpr (shippable_callable<F> && (shippable_value<Args> && ...)) {
       F f = decode_callable<F>(reader);
       std::tuple<Args...> arguments{decode<Args>(reader)...};
+      drop_start_references();
       (void)call(f, arguments);
     }
   }
