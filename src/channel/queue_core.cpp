@@ -43,8 +43,8 @@
 #include "memory/heap.hpp"
 #include "memory/sweep.hpp"
 #include "procession/errors.hpp"
+#include "sync/adaptive_spin.hpp"
 #include "sync/sleeper.hpp"
-#include "system/cpu.hpp"
 
 namespace procession::detail {
 namespace {
@@ -95,14 +95,12 @@ std::uint64_t next_after(const Ring& ring, const Found& here) noexcept {
   return here.position.at + ((lap - 1 - ring.lap(here.position.at)) << ring.shift) + 1;
 }
 
-// The first position from the hint on that is none of `passed`.
 template <class Passed>
-Found walk(QueueShared& queue, std::atomic<std::uint64_t>& hint, Passed passed) noexcept {
-  const Position begin = Position::from(hint.load(std::memory_order_acquire));
-  Found here{begin, Finding::Gone, 0};
+[[gnu::noinline]] Found walk_on(QueueShared& queue, std::atomic<std::uint64_t>& hint, Found here,
+                                Passed passed) noexcept {
+  const Position begin = here.position;
   Ring ring = ring_of(queue, begin.ring);
-  for (;;) {
-    here.finding = find_at(ring, here.position.at, here.state);
+  for (;; here.finding = find_at(ring, here.position.at, here.state)) {
     if (here.finding == Finding::Link) {
       here.position = past_link(queue, here.position);
       ring = ring_of(queue, here.position.ring);
@@ -116,6 +114,18 @@ Found walk(QueueShared& queue, std::atomic<std::uint64_t>& hint, Passed passed) 
     hint.store(here.position.word(), std::memory_order_release);
   }
   return here;
+}
+
+// The first position from the hint on that is none of `passed`.
+template <class Passed>
+[[gnu::always_inline]] inline Found walk(QueueShared& queue, std::atomic<std::uint64_t>& hint,
+                                         Passed passed) noexcept {
+  Found here{Position::from(hint.load(std::memory_order_acquire)), Finding::Gone, 0};
+  const Ring ring = ring_of(queue, here.position.ring);
+  here.finding = find_at(ring, here.position.at, here.state);
+  if (here.finding != Finding::Link && !passed(here.finding)) [[likely]]
+    return here;
+  return walk_on(queue, hint, here, passed);
 }
 
 // The open position, or the one of Closed.
@@ -171,21 +181,6 @@ bool expired(TimePoint deadline) noexcept {
          (deadline == at_once || TimePoint::clock::now() >= deadline);
 }
 
-// A few looks more before a sleep is paid for. Never where only one CPU is allowed.
-class Spin {
- public:
-  bool once() noexcept {
-    static const int most = usable_cpu_count() > 1 ? 64 : 0;
-    if (rounds_ == most) return false;
-    for (int i = 0; i < 4; ++i) cpu_relax();
-    ++rounds_;
-    return true;
-  }
-
- private:
-  int rounds_ = 0;
-};
-
 const std::atomic<std::uint32_t>& low_half_of(const std::atomic<std::uint64_t>& word) noexcept {
   static_assert(std::endian::native == std::endian::little);
   const void* low_half = &word;  // for the kernel's eyes only
@@ -200,15 +195,26 @@ Unchanged as_found(const std::atomic<std::uint64_t>& word, std::uint64_t found) 
   return {&low_half_of(word), static_cast<std::uint32_t>(found)};
 }
 
+// Whether many items went by since somebody waited last: then a later look finds several, and does
+// not disturb who is busy with them meanwhile.
+bool in_a_stream(SpinHints& hints, std::uint64_t at) noexcept {
+  constexpr std::uint32_t many = 8;
+  const auto now = static_cast<std::uint32_t>(at);
+  return now - hints.at.exchange(now, std::memory_order_relaxed) >= many;
+}
+
 // Calls attempt(found) until it is done, closed, or the time is over. In vain, it says what it has
 // `found`. It is called on duty, and must not allocate.
 template <class Attempt>
-QueueOutcome repeat(std::atomic<std::uint32_t>& futex, TimePoint deadline, Attempt attempt) {
+QueueOutcome repeat(std::atomic<std::uint32_t>& futex, SpinHints& hints, std::uint64_t at,
+                    TimePoint deadline, Attempt attempt) {
   Findings found;
   if (deadline == at_once) return QueueOutcome::TimedOut;
-  for (Spin spin; spin.once();) {
+  for (AdaptiveSpin spin(hints.learned, in_a_stream(hints, at)); spin.once();) {
     const QueueOutcome outcome = attempt(found);
-    if (outcome != QueueOutcome::TimedOut) return outcome;
+    if (outcome == QueueOutcome::TimedOut) continue;
+    spin.succeeded();
+    return outcome;
   }
   Sleeper sleeper(this_thread(), futex);
   for (;;) {
@@ -370,11 +376,13 @@ QueueOutcome queue_put(QueueShared& queue, QueueItem item, TimePoint deadline) {
     Findings ignored;
     Step step = try_put(queue, item, me, ignored);
     if (step == Step::Full) {
-      const QueueOutcome outcome = repeat(queue.space, deadline, [&](Findings& found) {
-        step = try_put(queue, item, me, found);
-        if (step == Step::Grow) wake_one(queue.space);  // somebody else, until it is done
-        return step == Step::Full ? QueueOutcome::TimedOut : QueueOutcome::Done;
-      });
+      const std::uint64_t at = queue.tail.load(std::memory_order_relaxed);
+      const QueueOutcome outcome =
+          repeat(queue.space, queue.space_spin, at, deadline, [&](Findings& found) {
+            step = try_put(queue, item, me, found);
+            if (step == Step::Grow) wake_one(queue.space);  // somebody else, until it is done
+            return step == Step::Full ? QueueOutcome::TimedOut : QueueOutcome::Done;
+          });
       if (outcome == QueueOutcome::TimedOut) return outcome;
     }
     if (step == Step::Done) return QueueOutcome::Done;
@@ -390,7 +398,8 @@ QueueOutcome queue_get(QueueShared& queue, TakenItem& item, bool blocks, TimePoi
   Findings ignored;
   const QueueOutcome outcome = try_get(queue, hand, bits, me, ignored);
   if (outcome != QueueOutcome::TimedOut) return outcome;
-  return repeat(queue.items, deadline,
+  const std::uint64_t at = queue.first.load(std::memory_order_relaxed);
+  return repeat(queue.items, queue.items_spin, at, deadline,
                 [&](Findings& found) { return try_get(queue, hand, bits, me, found); });
 }
 
@@ -454,7 +463,7 @@ bool queue_join(QueueShared& queue, TimePoint deadline) {
   };
   Findings ignored;
   return joined(ignored) == QueueOutcome::Done ||
-         repeat(queue.finished, deadline, joined) == QueueOutcome::Done;
+         repeat(queue.finished, queue.finished_spin, 0, deadline, joined) == QueueOutcome::Done;
 }
 
 void throw_queue_empty(const QueueShared& queue) {

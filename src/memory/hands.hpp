@@ -26,6 +26,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "memory/word_pair.hpp"
+
 namespace procession::detail {
 
 // A word that can be the home of a block, and what is said of it. Both change as one (replace).
@@ -36,8 +38,16 @@ struct alignas(16) Place {
   // {state, block} from the one pair of values to the other; false: it is something else.
   // Sequentially consistent.
   bool replace(std::uint64_t state_before, void* block_before, std::uint64_t state_after,
-               void* block_after) noexcept;
+               void* block_after) noexcept {
+    pair_release(this);
+    const bool done =
+        replace_pair(this, state_before, reinterpret_cast<std::uint64_t>(block_before), state_after,
+                     reinterpret_cast<std::uint64_t>(block_after));
+    pair_acquire(this);
+    return done;
+  }
 };
+static_assert(sizeof(Place) == 16);
 
 struct Hand {
   std::atomic<void*> block;  // a home

@@ -72,22 +72,6 @@ bool can_listen_to_many() noexcept {
 
 void pretend_single_word_kernel() noexcept { single_word.store(true); }
 
-void Sleeper::set_pending(robust_list* entry) noexcept {
-  // Read by the kernel after this thread's end, so only the compiler could be in the way.
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  const_cast<robust_list* volatile&>(me_.robust->list_op_pending) = entry;
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-}
-
-void Sleeper::go_on_duty() noexcept {
-  if (on_duty_ || me_.robust == nullptr) return;
-  const auto entry = reinterpret_cast<std::uintptr_t>(&thread_table().bell) -
-                     static_cast<std::uintptr_t>(me_.robust->futex_offset);
-  before_ = me_.robust->list_op_pending;  // of whom we interrupted in a signal handler
-  set_pending(reinterpret_cast<robust_list*>(entry));
-  on_duty_ = true;
-}
-
 void Sleeper::wake(int count) noexcept {
   go_on_duty();
   futex_wake(word_, count);

@@ -61,7 +61,12 @@ class Sleeper {
   Sleeper(const Sleeper&) = delete;
   Sleeper& operator=(const Sleeper&) = delete;
 
-  void go_on_duty() noexcept;
+  void go_on_duty() noexcept {
+    if (on_duty_ || me_.robust == nullptr) return;
+    before_ = me_.robust->list_op_pending;  // of whom we interrupted in a signal handler
+    set_pending(me_.duty);
+    on_duty_ = true;
+  }
   // REQUIRES: it has not slept, and whom it had to wake are woken.
   void go_off_duty() noexcept {
     if (on_duty_) set_pending(before_);
@@ -85,7 +90,12 @@ class Sleeper {
   void wake_all() noexcept;
 
  private:
-  void set_pending(robust_list* entry) noexcept;
+  // Read by the kernel after this thread's end, so only the compiler could be in the way.
+  void set_pending(robust_list* entry) noexcept {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    const_cast<robust_list* volatile&>(me_.robust->list_op_pending) = entry;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
   WaitResult sleep_on_many(std::uint32_t expected, std::span<const Owner> owners, Deadline deadline,
                            std::span<const Unchanged> also);
 

@@ -174,9 +174,16 @@ robust_list_head* find_robust_list() noexcept {
   return size == sizeof(robust_list_head) ? head : nullptr;
 }
 
+// The kernel adds the offset and finds the bell.
+robust_list* bell_entry(const robust_list_head* head) noexcept {
+  if (head == nullptr) return nullptr;
+  return reinterpret_cast<robust_list*>(reinterpret_cast<std::uintptr_t>(&thread_table().bell) -
+                                        static_cast<std::uintptr_t>(head->futex_offset));
+}
+
 }  // namespace
 
-constinit thread_local CallingThread calling_thread{unregistered, 0, nullptr, nullptr};
+constinit thread_local CallingThread calling_thread{unregistered, 0, nullptr, nullptr, nullptr};
 constinit std::atomic<std::atomic<std::uint32_t>*> fork_mark{&no_mark};
 
 ThreadTable& thread_table() noexcept {
@@ -202,7 +209,8 @@ const CallingThread& register_thread() {
   const std::uint32_t number = claim_slot();
   ThreadSlot& slot = thread_slot(number);
   const Owner owner{number, slot.occupancy.load(std::memory_order_relaxed)};
-  calling_thread = {epoch, owner.word(), &slot, find_robust_list()};
+  robust_list_head* robust = find_robust_list();
+  calling_thread = {epoch, owner.word(), &slot, robust, bell_entry(robust)};
   return calling_thread;
 }
 

@@ -78,6 +78,7 @@ struct CallingThread {
   std::uint64_t owner;  // slot | generation << 32: what a lock word holds
   ThreadSlot* slot;
   robust_list_head* robust;  // the kernel's view of it; nullptr if not told
+  robust_list* duty;         // the entry there that names the family's bell (sleeper.hpp)
 };
 
 // Which thread an owner's word names.

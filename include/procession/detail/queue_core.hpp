@@ -13,6 +13,12 @@
 
 namespace procession::detail {
 
+// Of those who wait for the same; nothing depends on them.
+struct SpinHints {
+  std::atomic<std::uint32_t> learned;  // what a spin is worth (adaptive_spin.hpp)
+  std::atomic<std::uint32_t> at;       // the position at which somebody waited last
+};
+
 struct QueueShared {
   static constexpr std::size_t ring_count = 26;
   Object head;
@@ -26,6 +32,7 @@ struct QueueShared {
   alignas(64) std::atomic<std::uint32_t> items;  // futexes
   std::atomic<std::uint32_t> space;
   std::atomic<std::uint32_t> finished;
+  SpinHints items_spin, space_spin, finished_spin;
   std::atomic<std::uint64_t> done;
 };
 
