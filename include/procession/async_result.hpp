@@ -16,6 +16,8 @@ namespace procession {
 
 namespace detail {
 
+struct WaitAccess;
+
 template <class R>
 R read_result(const BatchState& state, std::uint32_t item) {
   if (!state.has_value(item)) state.throw_failure(item);
@@ -96,6 +98,7 @@ class AsyncResult {
       : state_(std::move(state)), collect_(collect) {}
 
  private:
+  friend struct detail::WaitAccess;
   std::shared_ptr<detail::BatchState> state_;
   Collect collect_;
 };

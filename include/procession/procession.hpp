@@ -22,3 +22,4 @@
 #include "procession/semaphore.hpp"
 #include "procession/types.hpp"
 #include "procession/value.hpp"
+#include "procession/wait.hpp"

@@ -8,9 +8,11 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "channel/frame.hpp"
 #include "channel/open_connections.hpp"
+#include "procession/detail/wait_entry.hpp"
 #include "procession/errors.hpp"
 #include "system/errors.hpp"
 
@@ -283,6 +285,13 @@ void connection_recv(Object* object, ReceivedMessage& message, std::uint32_t typ
                       : head.type != type         ? ", it was sent as another type"
                                           : ": the handles that came with it have been taken") +
                      "; both ends must name the same type, and it is lost");
+}
+
+// A broken way has been shut down, which makes its descriptor readable.
+WaitEntry connection_entry(Object* object) {
+  OpenDescriptor descriptor = open_descriptor(object);
+  require_open(connection_of(object).in, true);
+  return {.descriptor = descriptor->get(), .keeps = std::move(descriptor)};
 }
 
 bool connection_poll(Object* object, TimePoint deadline) {

@@ -42,9 +42,11 @@
 #include "memory/family.hpp"
 #include "memory/heap.hpp"
 #include "memory/sweep.hpp"
+#include "procession/detail/wait_entry.hpp"
 #include "procession/errors.hpp"
 #include "sync/adaptive_spin.hpp"
 #include "sync/sleeper.hpp"
+#include "sync/wait_source.hpp"
 
 namespace procession::detail {
 namespace {
@@ -329,6 +331,40 @@ QueueOutcome try_get(QueueShared& queue, HeldHand* hand, void*& bits, const Call
   }
 }
 
+// --- among other things (wait_source.hpp) ------------------------------------------------------
+
+QueueShared& queue_at(void* object) noexcept { return *static_cast<QueueShared*>(object); }
+
+// What a get would find, without taking it. In vain: `found` is what a change would change.
+bool something_there(QueueShared& queue, Unchanged& found) noexcept {
+  const Found first = find_first(queue);
+  if (first.finding != Finding::Open) return true;
+  const Position& at = first.position;
+  found = as_found(ring_of(queue, at.ring).cell(at.at).state, first.state);
+  return false;
+}
+
+constexpr WaitOperations queue_wait{
+    .begin = [](void*) noexcept -> std::uint64_t { return 0; },
+    .ready =
+        [](void* queue, std::uint64_t) {
+          Unchanged ignored;
+          return something_there(queue_at(queue), ignored);
+        },
+    .prepare =
+        [](void* queue, std::uint64_t, SleepWord& word) {
+          word.word = &queue_at(queue).items;
+          word.expected = announce_sleep(queue_at(queue).items);
+          return something_there(queue_at(queue), word.also[0]);
+        },
+    .pass_on =
+        [](void* queue) noexcept {
+          Unchanged ignored;
+          if (something_there(queue_at(queue), ignored)) wake_one(queue_at(queue).items);
+        },
+    .end = [](void*) noexcept {},
+};
+
 std::string queue_text(const QueueShared& queue) {
   return queue.head.name[0] == '\0' ? "an unnamed queue"
                                     : "queue '" + std::string(queue.head.name) + "'";
@@ -464,6 +500,10 @@ bool queue_join(QueueShared& queue, TimePoint deadline) {
   Findings ignored;
   return joined(ignored) == QueueOutcome::Done ||
          repeat(queue.finished, queue.finished_spin, 0, deadline, joined) == QueueOutcome::Done;
+}
+
+WaitEntry queue_entry(QueueShared& queue) noexcept {
+  return {.operations = &queue_wait, .object = &queue};
 }
 
 void throw_queue_empty(const QueueShared& queue) {

@@ -4,6 +4,8 @@
 #include "memory/heap.hpp"
 #include "pool/core.hpp"
 #include "procession/detail/exceptions.hpp"
+#include "procession/detail/wait_entry.hpp"
+#include "sync/wait_source.hpp"
 
 namespace procession::detail {
 namespace {
@@ -51,6 +53,34 @@ bool CallState::refuse(const std::exception_ptr& why) {
   if (refused) refusal_ = why;
   return refused;
 }
+
+// How a result is waited for among other things.
+struct CallWait {
+  static CallState& call(void* object) noexcept { return *static_cast<CallState*>(object); }
+  static std::uint64_t begin(void* object) noexcept {
+    call(object).batch_->waiters.fetch_add(1, std::memory_order_seq_cst);
+    return 0;
+  }
+  static bool ready(void* object, std::uint64_t) { return call(object).ready(); }
+  static bool prepare(void* object, std::uint64_t, SleepWord& word) {
+    word.word = &call(object).batch_->event;
+    word.expected = word.word->load(std::memory_order_acquire);
+    return call(object).ready();
+  }
+  static void pass_on(void*) noexcept {}  // all are woken
+  static void end(void* object) noexcept {
+    call(object).batch_->waiters.fetch_sub(1, std::memory_order_relaxed);
+  }
+  static constexpr WaitOperations operations{begin, ready, prepare, pass_on, end};
+};
+
+WaitEntry result_entry(BatchState& batch) {
+  auto& call = static_cast<CallState&>(batch);  // of which there is no other kind
+  call.require_own_process();
+  return {.operations = &CallWait::operations, .object = &call};
+}
+
+void CallState::require_own_process() const { core_->require_own_process("wait()"); }
 
 bool CallState::wait(Deadline deadline) {
   core_->require_own_process("get()");

@@ -58,11 +58,13 @@ class CallState final : public BatchState {
   // True: there was one.
   bool refuse(const std::exception_ptr& why);
 
+  void require_own_process() const;  // StateError
   Batch& batch() { return *batch_; }
   [[nodiscard]] std::chrono::nanoseconds timeout() const { return timeout_; }
 
  private:
   friend class Core;
+  friend struct CallWait;
   // What became of items that no worker could finish.
   struct Loss {
     int attempts = 0;

@@ -7,8 +7,10 @@
 // The single stores: set: the compare-exchange that counts; clear: the one that takes bit 0 away.
 #include "procession/event.hpp"
 
+#include "procession/detail/wait_entry.hpp"
 #include "sync/sleeper.hpp"
 #include "sync/thread_table.hpp"
+#include "sync/wait_source.hpp"
 #include "system/futex.hpp"
 
 namespace procession {
@@ -21,7 +23,57 @@ constexpr std::uint32_t one_set = 4;
 
 std::uint32_t count_of(std::uint32_t word) noexcept { return word / one_set; }
 
+bool was_set(std::uint32_t word, std::uint32_t count) noexcept {
+  return (word & set_bit) != 0 || count_of(word) != count;
+}
+
+// Ready when it is set, or was since the count was `count`; else nobody can fall asleep on the word
+// who would not be woken. `now`: what it is.
+bool prepare_sleep(std::atomic<std::uint32_t>& word, std::uint32_t count,
+                   std::uint32_t& now) noexcept {
+  now = word.load(std::memory_order_acquire);
+  for (;;) {
+    if (was_set(now, count)) return true;
+    if ((now & sleepers_bit) != 0) return false;
+    if (word.compare_exchange_weak(now, now | sleepers_bit, std::memory_order_acq_rel)) {
+      now |= sleepers_bit;
+      return false;
+    }
+  }
+}
+
+detail::EventShared& event_at(void* object) noexcept {
+  return *static_cast<detail::EventShared*>(object);
+}
+
+constexpr detail::WaitOperations event_wait{
+    .begin = [](void* event) noexcept -> std::uint64_t {
+      return count_of(event_at(event).word.load(std::memory_order_acquire));
+    },
+    .ready =
+        [](void* event, std::uint64_t since) {
+          return was_set(event_at(event).word.load(std::memory_order_acquire),
+                         static_cast<std::uint32_t>(since));
+        },
+    .prepare =
+        [](void* event, std::uint64_t since, detail::SleepWord& word) {
+          word.word = &event_at(event).word;
+          return prepare_sleep(event_at(event).word, static_cast<std::uint32_t>(since),
+                               word.expected);
+        },
+    .pass_on = [](void*) noexcept {},  // a set() wakes all
+    .end = [](void*) noexcept {},
+};
+
 }  // namespace
+
+namespace detail {
+
+WaitEntry event_entry(EventShared& event) noexcept {
+  return {.operations = &event_wait, .object = &event};
+}
+
+}  // namespace detail
 
 Event::Event(const Name& name)
     : HandleBase(detail::create_object(detail::ObjectKind::Event, sizeof(detail::EventShared),
@@ -69,14 +121,9 @@ bool Event::wait_until(detail::TimePoint deadline) const {
   const auto limit = deadline == detail::TimePoint::max() ? detail::Deadline() : deadline;
   bool in_time = true;
   for (;;) {
-    now = word.load(std::memory_order_acquire);
-    if (count_of(now) != count || (now & set_bit) != 0) return true;
+    if (prepare_sleep(word, count, now)) return true;
     if (!in_time) return false;
-    if ((now & sleepers_bit) == 0 &&
-        !word.compare_exchange_strong(now, now | sleepers_bit, std::memory_order_acq_rel)) {
-      continue;
-    }
-    in_time = sleeper.sleep(now | sleepers_bit, limit) != detail::WaitResult::TimedOut;
+    in_time = sleeper.sleep(now, limit) != detail::WaitResult::TimedOut;
   }
 }
 

@@ -59,8 +59,10 @@ class WaitList {
   }
 
  private:
-  std::array<KernelWaitWord, 4 + most_unchanged + 3 * most_watched> words_;
-  static_assert(4 + most_unchanged + 3 * most_watched <= max_wait_words);
+  static constexpr std::size_t for_owners = 4 + most_unchanged + 3 * most_watched;
+  static constexpr std::size_t for_words = 2 + (2 + most_unchanged) * (most_heard + 1);
+  static_assert(std::max(for_owners, for_words) <= max_wait_words);
+  std::array<KernelWaitWord, std::max(for_owners, for_words)> words_;
   std::size_t count_ = 0;
 };
 
@@ -99,11 +101,12 @@ WaitResult Sleeper::sleep(std::uint32_t expected, std::span<const Owner> owners,
   const std::size_t listened = std::min(owners.size(), most_watched);
   const DeathWatch watch(word_, owners.subspan(listened), news);
   go_on_duty();
-  return sleep_on_many(expected, owners.first(listened), deadline, also);
+  return sleep_on_many(expected, {}, owners.first(listened), deadline, also);
 }
 
-WaitResult Sleeper::sleep_on_many(std::uint32_t expected, std::span<const Owner> owners,
-                                  Deadline deadline, std::span<const Unchanged> also) {
+WaitResult Sleeper::sleep_on_many(std::uint32_t expected, std::span<const Heard> others,
+                                  std::span<const Owner> owners, Deadline deadline,
+                                  std::span<const Unchanged> also) {
   ThreadTable& table = thread_table();
   const std::uint32_t round = table.rounds.load(std::memory_order_acquire);
   std::array<std::uint32_t, most_watched> alive{};
@@ -121,11 +124,13 @@ WaitResult Sleeper::sleep_on_many(std::uint32_t expected, std::span<const Owner>
   }
   WaitList list;
   list.add(word_, expected, listen);
+  for (const Heard& each : others) list.add(*each.word, each.expected, listen);
   for (std::size_t i = 0; i < owners.size(); ++i) {
     list.add(watched(owners[i]).token, alive[i], listen);
   }
   const auto bell = static_cast<int>(list.add(table.bell, 0, listen));
   list.add(word_, expected, compare_only);  // invariant 2
+  for (const Heard& each : others) list.add(*each.word, each.expected, compare_only);
   for (const Unchanged& each : also) {
     if (each.word != nullptr) list.add(*each.word, each.expected, compare_only);
   }

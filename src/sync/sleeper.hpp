@@ -43,13 +43,20 @@
 namespace procession::detail {
 
 inline constexpr std::size_t most_watched = 40;
+inline constexpr std::size_t most_heard = 30;
 
 // A word that nobody wakes. Who sleeps does so only if it had that value when it fell asleep. At
-// most most_unchanged of them; nullptr: none.
+// most most_unchanged of them for each word that is slept on; nullptr: none.
 inline constexpr std::size_t most_unchanged = 2;
 struct Unchanged {
   const std::atomic<std::uint32_t>* word = nullptr;
   std::uint32_t expected = 0;
+};
+
+// Another word to sleep on, and to be woken by: as long as it is `expected`.
+struct Heard {
+  const std::atomic<std::uint32_t>* word;
+  std::uint32_t expected;
 };
 
 class Sleeper {
@@ -78,6 +85,13 @@ class Sleeper {
   // also means: for no reason that concerns the caller.
   WaitResult sleep(std::uint32_t expected, std::span<const Owner> owners, DeathNews news,
                    Deadline deadline, std::span<const Unchanged> also = {});
+  // Sleeps while the word is `expected` and all the others are as they should be. REQUIRES:
+  // can_listen_to_many(); most_heard others at most, with most_unchanged for each word.
+  WaitResult sleep_on_all(std::uint32_t expected, std::span<const Heard> others, Deadline deadline,
+                          std::span<const Unchanged> also) {
+    go_on_duty();
+    return sleep_on_many(expected, others, {}, deadline, also);
+  }
   // Sleeps while the word is `expected`.
   WaitResult sleep(std::uint32_t expected, Deadline deadline,
                    std::span<const Unchanged> also = {}) {
@@ -96,7 +110,8 @@ class Sleeper {
     const_cast<robust_list* volatile&>(me_.robust->list_op_pending) = entry;
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
-  WaitResult sleep_on_many(std::uint32_t expected, std::span<const Owner> owners, Deadline deadline,
+  WaitResult sleep_on_many(std::uint32_t expected, std::span<const Heard> others,
+                           std::span<const Owner> owners, Deadline deadline,
                            std::span<const Unchanged> also);
 
   const CallingThread& me_;
