@@ -42,7 +42,7 @@ struct Arguments {
   Settings settings;
   std::vector<int> rows;
   std::string json;
-  int measure = 0;  // with --measure ROW DESCRIPTOR
+  int measure = -1;  // with --measure INDEX DESCRIPTOR: which of measurements()
   int descriptor = -1;
   bool good = true;
 };
@@ -82,13 +82,11 @@ int measure(const Arguments& arguments) {
   // The processes that the library starts must not keep the stream open.
   ::fcntl(arguments.descriptor, F_SETFD, FD_CLOEXEC);
   Rows rows;
-  for (const Measurement& measurement : measurements()) {
-    if (measurement.number != arguments.measure) continue;
-    try {
-      rows = measurement.run(arguments.settings);
-    } catch (const std::exception& error) {
-      rows = {failure(measurement.number, error.what())};
-    }
+  const Measurement& measurement = measurements().at(static_cast<std::size_t>(arguments.measure));
+  try {
+    rows = measurement.run(arguments.settings);
+  } catch (const std::exception& error) {
+    rows = {failure(measurement.number, error.what())};
   }
   std::ostringstream bytes;
   cereal::BinaryOutputArchive archive(bytes);
@@ -121,9 +119,9 @@ std::string read_until(int descriptor, std::chrono::steady_clock::time_point dea
 }
 
 // Starts the process of one row in a group of its own, whose leftovers are ended with it.
-pid_t start_row(int number, bool quick, int descriptor) {
+pid_t start_row(std::size_t index, bool quick, int descriptor) {
   constexpr int inherited = 3;
-  std::string row = std::to_string(number);
+  std::string row = std::to_string(index);
   std::string fd = std::to_string(inherited);
   std::string name = "procession_bench", flag = "--measure", fast = "--quick";
   char* arguments[] = {
@@ -141,10 +139,11 @@ pid_t start_row(int number, bool quick, int descriptor) {
   return error == 0 ? pid : -1;
 }
 
-Rows run_row(int number, const Settings& settings) {
+Rows run_row(std::size_t index, const Settings& settings) {
+  const int number = measurements()[index].number;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return {failure(number, std::strerror(errno))};
-  pid_t pid = start_row(number, settings.quick, ends[1]);
+  pid_t pid = start_row(index, settings.quick, ends[1]);
   ::close(ends[1]);
   if (pid < 0) {
     ::close(ends[0]);
@@ -185,16 +184,17 @@ int main(int argc, char** argv) {
     std::fputs(usage, stderr);
     return 2;
   }
-  if (arguments.measure != 0) return measure(arguments);
+  if (arguments.measure >= 0) return measure(arguments);
 
   print_header(std::cout);
   Rows all;
-  for (const Measurement& measurement : measurements()) {
+  for (std::size_t i = 0; i < measurements().size(); ++i) {
     const auto& chosen = arguments.rows;
-    if (!chosen.empty() && std::count(chosen.begin(), chosen.end(), measurement.number) == 0) {
+    if (!chosen.empty() &&
+        std::count(chosen.begin(), chosen.end(), measurements()[i].number) == 0) {
       continue;
     }
-    for (const Row& row : run_row(measurement.number, arguments.settings)) {
+    for (const Row& row : run_row(i, arguments.settings)) {
       print_row(std::cout, row);
       all.push_back(row);
     }

@@ -30,6 +30,8 @@ std::string show(double value, Unit unit) {
       return scaled(value, {{1e6, "M/s"}, {1e3, "k/s"}, {1, "/s"}});
     case Unit::Bytes:
       return scaled(value, {{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}, {0.5, "B"}});
+    case Unit::BytesPerSecond:
+      return scaled(value, {{1 << 30, "GiB/s"}, {1 << 20, "MiB/s"}});
     case Unit::Count:
       return fmt::format("{:.0f}", value);
   }
@@ -63,6 +65,8 @@ const char* name_of(Unit unit) {
       return "per second";
     case Unit::Bytes:
       return "bytes";
+    case Unit::BytesPerSecond:
+      return "bytes per second";
     case Unit::Count:
       return "count";
   }
@@ -78,9 +82,10 @@ void print_header(std::ostream& out) {
 }
 
 void print_row(std::ostream& out, const Row& row) {
+  const char* holds = row.holds() ? "yes" : row.has_target() || row.failed ? "no" : "-";
   out << fmt::format(line, row.number, row.what, row.failed ? "-" : show(row.ours.value, row.unit),
                      row.against.empty() || row.failed ? "-" : show(row.theirs.value, row.unit),
-                     row.against, show_ratio(row), row.target.text, row.holds() ? "yes" : "no",
+                     row.against, show_ratio(row), row.target.text, holds,
                      row.failed ? "-" : fmt::format("{:.1f} %", 100 * row.ratio_spread));
   if (!row.note.empty()) out << "     " << row.note << '\n';
   out.flush();
@@ -88,9 +93,11 @@ void print_row(std::ostream& out, const Row& row) {
 
 void print_end(std::ostream& out, const Rows& rows) {
   auto met = std::count_if(rows.begin(), rows.end(), [](const Row& row) { return row.holds(); });
+  auto judged = std::count_if(rows.begin(), rows.end(),
+                              [](const Row& row) { return row.has_target() || row.failed; });
   out << fmt::format(
       "\n{} of {} targets hold. Spread: half the distance of the quartiles of the ratio.\n", met,
-      rows.size());
+      judged);
 }
 
 void write_json(const std::string& path, const Rows& rows, bool quick) {

@@ -8,7 +8,7 @@
 
 namespace bench {
 
-enum class Unit { Seconds, PerSecond, Bytes, Count };
+enum class Unit { Seconds, PerSecond, Bytes, BytesPerSecond, Count };
 
 // A median of repeated runs. `spread` is half the distance between the quartiles, as a part of the
 // median: 0.05 means that half of the runs lie within about 5 %.
@@ -17,7 +17,8 @@ struct Measured {
   double spread = 0;
 };
 
-// What a ratio (or, where there is nothing to compare with, the value itself) must be.
+// What a ratio (or, where there is nothing to compare with, the value itself) must be. Without a
+// text there is none: the row is there to be seen.
 struct Target {
   bool at_least = false;  // otherwise: at most
   double bound = 0;
@@ -38,8 +39,9 @@ struct Row {
 
   double ratio() const { return theirs.value > 0 ? ours.value / theirs.value : 0; }
   double judged() const { return against.empty() ? ours.value : ratio(); }
+  bool has_target() const { return !target.text.empty(); }
   bool holds() const {
-    if (failed) return false;
+    if (failed || !has_target()) return false;
     return target.at_least ? judged() >= target.bound : judged() <= target.bound;
   }
 

@@ -32,7 +32,11 @@ Rows imap_unordered_single(const Settings&);  // 12
 // rows/queue.cpp
 Rows queue_one_to_one(const Settings&);  // 13
 Rows queue_two_to_two(const Settings&);  // 14
-Rows queue_round_trip(const Settings&);  // 15
+// rows/channel_round_trip.cpp
+Rows queue_round_trip_asleep(const Settings&);  // 15
+Rows queue_round_trip(const Settings&);         // 15
+// rows/large.cpp
+Rows large_payload(const Settings&);  // 16
 // rows/lock.cpp
 Rows lock_uncontended(const Settings&);  // 17
 Rows lock_contended(const Settings&);    // 18

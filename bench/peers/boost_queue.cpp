@@ -4,22 +4,23 @@
 
 #include <boost/interprocess/ipc/message_queue.hpp>
 #include <string>
+#include <utility>
 
 namespace bench::peers {
 
 namespace ipc = boost::interprocess;
 
 struct BoostQueue::Inside {
-  explicit Inside(std::size_t most)
-      : name("procession-bench-" + std::to_string(::getpid())),
-        queue(ipc::create_only, name.c_str(), most, sizeof(long)) {}
+  Inside(std::string called, std::size_t most)
+      : name(std::move(called)), queue(ipc::create_only, name.c_str(), most, sizeof(long)) {}
   std::string name;
   ipc::message_queue queue;
 };
 
-BoostQueue::BoostQueue(std::size_t most) {
-  ipc::message_queue::remove(("procession-bench-" + std::to_string(::getpid())).c_str());
-  inside_ = std::make_unique<Inside>(most);
+BoostQueue::BoostQueue(std::size_t most, const std::string& which) {
+  const std::string name = "procession-bench-" + which + "-" + std::to_string(::getpid());
+  ipc::message_queue::remove(name.c_str());
+  inside_ = std::make_unique<Inside>(name, most);
 }
 
 BoostQueue::~BoostQueue() { ipc::message_queue::remove(inside_->name.c_str()); }

@@ -3,13 +3,15 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 
 namespace bench::peers {
 
 // For longs. Valid in processes forked after it was made; its name is gone when this object is.
 class BoostQueue {
  public:
-  explicit BoostQueue(std::size_t most);
+  // `which`: of several of this process.
+  explicit BoostQueue(std::size_t most, const std::string& which = "queue");
   ~BoostQueue();
   BoostQueue(const BoostQueue&) = delete;
   BoostQueue& operator=(const BoostQueue&) = delete;

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <string_view>
 
 extern char** environ;
 
@@ -42,16 +41,27 @@ std::optional<std::string> output_of(std::vector<std::string> command) {
 
 }  // namespace
 
-std::optional<double> python_rate(const std::string& script,
-                                  const std::vector<std::string>& arguments) {
+std::optional<std::vector<double>> python_numbers(const std::string& script,
+                                                  const std::vector<std::string>& arguments,
+                                                  const std::vector<std::string>& keys) {
   std::vector<std::string> command{"python3", std::string(PROCESSION_BENCH_PEERS "/") + script};
   command.insert(command.end(), arguments.begin(), arguments.end());
-  auto text = output_of(command);
+  const auto text = output_of(command);
   if (!text) return std::nullopt;
-  constexpr std::string_view key = "\"rate\": ";
-  auto at = text->find(key);
-  if (at == std::string::npos) return std::nullopt;
-  return std::strtod(text->c_str() + at + key.size(), nullptr);
+  std::vector<double> numbers;
+  for (const std::string& key : keys) {
+    const std::string quoted = "\"" + key + "\": ";
+    const auto at = text->find(quoted);
+    if (at == std::string::npos) return std::nullopt;
+    numbers.push_back(std::strtod(text->c_str() + at + quoted.size(), nullptr));
+  }
+  return numbers;
+}
+
+std::optional<double> python_rate(const std::string& script,
+                                  const std::vector<std::string>& arguments) {
+  const auto numbers = python_numbers(script, arguments, {"rate"});
+  return numbers ? std::optional(numbers->front()) : std::nullopt;
 }
 
 }  // namespace bench::peers

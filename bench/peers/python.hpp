@@ -12,4 +12,9 @@ namespace bench::peers {
 std::optional<double> python_rate(const std::string& script,
                                   const std::vector<std::string>& arguments);
 
+// The same for several numbers of that line, in the order of `keys`.
+std::optional<std::vector<double>> python_numbers(const std::string& script,
+                                                  const std::vector<std::string>& arguments,
+                                                  const std::vector<std::string>& keys);
+
 }  // namespace bench::peers
