@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstring>
 #include <procession/procession.hpp>
+#include <utility>
 #include <vector>
 
 #include "rows.hpp"
@@ -55,12 +56,13 @@ double through_apply(std::size_t times) {
   mp::Pool pool(options);
   const std::vector<char> data(bytes, 1);
   const auto pump = [&](std::size_t count) {
-    std::vector<mp::AsyncResult<std::size_t>> results;
-    for (std::size_t i = 0; i < count; ++i) {
-      results.push_back(pool.apply_async(size_of, data));
-      if (i > 0) keep(results[i - 1].get());
+    auto before = pool.apply_async(size_of, data);
+    for (std::size_t i = 1; i < count; ++i) {
+      auto next = pool.apply_async(size_of, data);
+      keep(before.get());
+      before = std::move(next);  // with its result the memory of the call goes
     }
-    keep(results.back().get());
+    keep(before.get());
   };
   pump(4);
   const double seconds = seconds_of([&] { pump(times); });
