@@ -20,5 +20,6 @@
 #include "procession/rlock.hpp"
 #include "procession/rw_lock.hpp"
 #include "procession/semaphore.hpp"
+#include "procession/shared_memory.hpp"
 #include "procession/types.hpp"
 #include "procession/value.hpp"
