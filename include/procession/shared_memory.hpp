@@ -9,6 +9,8 @@
 //
 // It is POSIX shared memory, a file in /dev/shm of mode 0600, as shm_open() and Python's
 // multiprocessing.shared_memory make it. Within the family an Array or Value is less to care for.
+// (Python before 3.13 takes what it attaches to for its own, and removes the name at its end:
+// there call resource_tracker.unregister(block._name, "shared_memory"); from 3.13, track=False.)
 //
 // What each call makes of each state:
 //
@@ -89,14 +91,14 @@ class SharedMemory : public detail::HandleBase {
   // Throws std::invalid_argument (such a name, or size 0); StateError (the name exists; main() is
   // not diverted); SystemError, code() ENOSPC where /dev/shm has not so much room; OutOfMemory (the
   // family memory).
-  [[nodiscard]] static SharedMemory create(std::size_t size, std::string name = {});
+  static SharedMemory create(std::size_t size, std::string name = {});
 
   // The block of that name, whoever made it, in its size of now. The bytes of a block that another
   // program made may be without pages: writing where /dev/shm is full is then a SIGBUS, as it is
   // past the end of a block that another program has made shorter.
   // Throws std::invalid_argument (as above; an empty name); StateError (there is none, or its maker
   // has not sized it yet); SystemError (not permitted, no file of memory); OutOfMemory.
-  [[nodiscard]] static SharedMemory attach(std::string name);
+  static SharedMemory attach(std::string name);
 
   // The bytes, size() of them, at this process's own address, a multiple of the page size. They
   // are valid until this process closes the block or its last handle to it goes. The first call

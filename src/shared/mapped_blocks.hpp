@@ -8,12 +8,12 @@
 // Thread-safe. A forked child has the entries and mappings of its parent.
 #pragma once
 
+#include <limits.h>
 #include <cstddef>
 #include <cstdint>
-#include <limits.h>
 
-#include "procession/detail/memory.hpp"
 #include "process/shared_names.hpp"
+#include "procession/detail/memory.hpp"
 
 namespace procession::detail {
 

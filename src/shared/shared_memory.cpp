@@ -14,8 +14,8 @@
 #include "memory/family.hpp"
 #include "process/child.hpp"
 #include "process/descriptor_keeper.hpp"
-#include "procession/errors.hpp"
 #include "process/shared_names.hpp"
+#include "procession/errors.hpp"
 #include "shared/mapped_blocks.hpp"
 #include "system/descriptor.hpp"
 #include "system/errors.hpp"
@@ -65,8 +65,8 @@ std::string made_up_name() {
 
 [[noreturn]] void throw_no_room(std::size_t size, const std::string& free) {
   throw SystemError(ENOSPC, "allocate shared memory",
-                    "cannot make shared memory of " + std::to_string(size) + " bytes: " +
-                        detail::shared_folder + " has room for " + free +
+                    "cannot make shared memory of " + std::to_string(size) +
+                        " bytes: " + detail::shared_folder + " has room for " + free +
                         " (ENOSPC); ask for less, or remove what is there");
 }
 
@@ -110,7 +110,8 @@ struct stat status_of(int file) {
 class NewBlock {
  public:
   NewBlock(const Descriptor& file, const struct stat& status, const std::string& name)
-      : object_(detail::create_object(detail::ObjectKind::SharedMemory, sizeof(BlockShared), name)) {
+      : object_(
+            detail::create_object(detail::ObjectKind::SharedMemory, sizeof(BlockShared), name)) {
     try {
       BlockShared& block = detail::block_of(object_);
       block.size = static_cast<std::uint64_t>(status.st_size);
