@@ -2,21 +2,28 @@
 // every name that it leaves is listed, so that the keeper removes it; and the others go on.
 #include "procession/shared_memory.hpp"
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include <chrono>
 #include <optional>
 #include <string>
 
 #include "family.hpp"
+#include "process/descriptor_keeper.hpp"
 #include "process/shared_names.hpp"
 #include "procession/errors.hpp"
+#include "procession/queue.hpp"
+#include "support/child.hpp"
+#include "sync/thread_table.hpp"
+#include "system/process.hpp"
 
 namespace procession::faults {
 namespace {
 
 using namespace detail;
+using namespace std::chrono_literals;
 
 constexpr std::size_t bytes = 5000;
 
@@ -25,10 +32,17 @@ class SharedMemoryFaults : public FamilyFaults {
   void SetUp() override {
     FamilyFaults::SetUp();
     if (IsSkipped()) return;
-    SharedMemory::create(bytes, name()).unlink();  // the keeper, the list
+    // What is made once: the keeper, the list, the table of threads.
+    const Queue<SharedMemory> warm;
+    warm.put(SharedMemory::create(bytes, name()));
+    warm.get().unlink();
   }
 
-  static std::string name() { return "procession-faults-" + std::to_string(::getpid()); }
+  // A child's is its parent's.
+  static const std::string& name() {
+    static const std::string made = "procession-faults-" + std::to_string(::getpid());
+    return made;
+  }
   static bool is_there() { return ::access(path_of_name(name()).c_str(), F_OK) == 0; }
 
   void begin() {
@@ -38,6 +52,7 @@ class SharedMemoryFaults : public FamilyFaults {
     return_kept_blocks();
     tidy_heap();
     before_ = Contents::look();
+    pieces_ = thread_table_pieces();
   }
 
   // What is under the name is whole, and it works.
@@ -59,7 +74,7 @@ class SharedMemoryFaults : public FamilyFaults {
     remove_family_names();  // what the keeper does
     trial.expect(!is_there(), "no name outlives the family");
     return_kept_blocks();
-    expect_same(trial, before_);
+    if (thread_table_pieces() == pieces_) expect_same(trial, before_);
     const auto again = SharedMemory::create(bytes, name());
     trial.expect(again.buffer().front() == std::byte{0}, "a new block can be made");
     again.unlink();
@@ -68,6 +83,7 @@ class SharedMemoryFaults : public FamilyFaults {
 
   std::optional<SharedMemory> block_;
   Contents before_;
+  std::size_t pieces_ = 0;
 };
 
 TEST_F(SharedMemoryFaults, Create) {
@@ -81,6 +97,35 @@ TEST_F(SharedMemoryFaults, Create) {
     end(trial);
   };
   kill_everywhere(plan, 11);
+}
+
+// There is a keeper before there is a name, so of two that die in the end one is left.
+TEST_F(SharedMemoryFaults, CreateWithoutAKeeper) {
+  FaultPlan plan;
+  plan.name = "SharedMemory::create, which starts the keeper";
+  plan.setup = [&] {
+    if (const pid_t keeper = keeper_pid(); keeper != 0) {
+      const Descriptor ending = open_pidfd(keeper);
+      ::kill(keeper, SIGKILL);
+      test_support::wait_readable(ending.get(), test_support::Deadline(20s));
+    }
+    begin();
+  };
+  plan.operation = [] { SharedMemory::create(bytes, name()); };
+  plan.survivors = [&](const Trial& trial) {
+    trial.expect(is_there() || !trial.completed, "a whole create is seen");
+    if (is_there()) {
+      trial.expect(keeper_pid() != 0, "what is there has a keeper");
+      expect_whole(trial);
+    }
+    bury_the_dead();
+    expect_sound(trial);
+    remove_family_names();
+    SharedMemory::create(bytes, name()).unlink();
+    trial.expect(keeper_pid() != 0, "there is a keeper for the next one");
+    trial.expect(!is_there(), "whose name can be removed");
+  };
+  kill_everywhere(plan, 997);
 }
 
 TEST_F(SharedMemoryFaults, Attach) {
@@ -140,6 +185,38 @@ TEST_F(SharedMemoryFaults, Closing) {
     end(trial);
   };
   kill_everywhere(plan);
+}
+
+// By its name, and by what the keeper has when the name is gone.
+TEST_F(SharedMemoryFaults, FirstUseInAnotherProcess) {
+  for (const bool unlinked : {false, true}) {
+    std::optional<Queue<SharedMemory>> queue;
+    FaultPlan plan;
+    plan.name = unlinked ? "first SharedMemory::buffer, unlinked" : "first SharedMemory::buffer";
+    plan.setup = [&] {
+      queue.reset();
+      begin();
+      queue.emplace();
+      const auto block = SharedMemory::create(bytes, name());
+      block.buffer()[0] = std::byte{9};
+      if (unlinked) block.unlink();
+      queue->put(block);
+      queue->put(block);
+    };
+    plan.prepare = [] { (void)this_thread(); };
+    plan.operation = [&] {
+      if (queue->get().buffer()[0] != std::byte{9}) ::_exit(1);
+    };
+    plan.survivors = [&](const Trial& trial) {
+      bury_the_dead();
+      trial.expect(is_there() != unlinked, "the name is as it was");
+      trial.expect(queue->size() == 1 || !trial.completed, "it was taken");
+      trial.expect(queue->get().buffer()[0] == std::byte{9}, "others can use it, too");
+      queue.reset();
+      end(trial);
+    };
+    kill_everywhere(plan, 29);
+  }
 }
 
 // More names than the list has room for: it grows, and what is stale is used again.
