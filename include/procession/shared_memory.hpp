@@ -35,7 +35,8 @@
 // The name stays when the last handle goes, as in Python. It goes with unlink(), or with the family
 // of its creator: however its processes end, if by SIGKILL all at once, the name is removed when
 // the last of them is gone. Families that attach never remove it. The memory is there until
-// the name is gone and nobody has it mapped. A name that somebody else has removed, and given
+// the name is gone, nobody has it mapped, and no family that made or attached it has a handle, be
+// that closed. A name that somebody else has removed, and given
 // to a block of their own, is not touched. (The kernel can only remove by name: who does both in
 // the microseconds between our look and the removal loses the new name.)
 //

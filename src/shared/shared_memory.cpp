@@ -100,6 +100,18 @@ Descriptor make_unnamed(std::size_t size) {
   return made;
 }
 
+// The keeper may still have blocks that went just now. It reads in order: when it answers, it has
+// let go of them.
+Descriptor make_unnamed_where_room_is_made(std::size_t size) {
+  try {
+    return make_unnamed(size);
+  } catch (const SystemError& error) {
+    if (error.code() != ENOSPC) throw;
+  }
+  (void)detail::fetch_descriptor(0);  // a number that nothing has
+  return make_unnamed(size);
+}
+
 struct stat status_of(int file) {
   struct stat status {};
   if (fstat(file, &status) != 0) detail::throw_system_error(errno, "look at shared memory");
@@ -157,7 +169,7 @@ SharedMemory SharedMemory::create(std::size_t size, std::string name) {
   }
   detail::ensure_family();
   detail::require_keeper();
-  const Descriptor file = make_unnamed(size);
+  const Descriptor file = make_unnamed_where_room_is_made(size);
   if (any) name = made_up_name();
   NewBlock block(file, status_of(file.get()), name);
   while (!detail::publish_name(name, file.get(), block.file())) {

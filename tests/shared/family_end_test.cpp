@@ -213,6 +213,46 @@ TEST(SharedNames, AKilledKeeperIsReplacedByTheNextCallOfEachKind) {
   }
 }
 
+// Killed while it makes one after the other, so in the middle of a call.
+TEST(SharedNames, GoWhereverTheFamilyIsKilled) {
+  const NameSpace names("churn");
+  for (int i = 1; i <= 20; ++i) {
+    Family family;
+    EXPECT_EQ(family("create " + names() + " 100"), "ok");
+    const KeeperEnd keeper(family);
+    EXPECT_EQ(family("churn " + names()), "ok");
+    for (int line = 0; line < i; ++line) EXPECT_EQ(family.answer(), "ok");
+    family.kill();
+    EXPECT_EQ(family.wait().signal, SIGKILL);
+    EXPECT_TRUE(keeper.comes());
+    EXPECT_EQ(names.count(), 0u) << "after " << i;
+  }
+}
+
+TEST(SharedNames, AFullFolderIsAnErrorOfCreateAndNotOfLaterWrites) {
+  Family family;
+  if (family("small_shm") != "ok") GTEST_SKIP() << "mounting is not permitted";
+  EXPECT_EQ(family("create first 600000"), "ok");
+  const std::string error = family("create second 600000");
+  EXPECT_TRUE(
+      error.starts_with("error cannot make shared memory of 600000 bytes: /dev/shm has "
+                        "room for 4"))
+      << error;
+  EXPECT_EQ(family("attach second").substr(0, 5), "error");
+  EXPECT_EQ(family("create second 400000"), "ok");
+  EXPECT_EQ(family("fill second"), "ok");
+  EXPECT_EQ(family("unlink first"), "ok");
+  EXPECT_EQ(family("drop first"), "ok");
+  // What was dropped just now is there again.
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(family("create third 600000"), "ok");
+    EXPECT_EQ(family("fill third"), "ok");
+    EXPECT_EQ(family("unlink third"), "ok");
+    EXPECT_EQ(family("drop third"), "ok");
+  }
+  EXPECT_EQ(family.end(), (ChildStatus{0, 0}));
+}
+
 TEST(SharedNames, AThousandGoToo) {
   const NameSpace names("thousand");
   const ShmWatch shm;

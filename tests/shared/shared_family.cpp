@@ -91,22 +91,26 @@ Family::~Family() {
 
 std::string Family::operator()(const std::string& line) {
   for (const char letter : line + "\n") in_.send(letter);
-  std::string answer;
+  return answer();
+}
+
+std::string Family::answer() {
+  std::string line;
   for (auto letter = out_.receive<char>(); letter && *letter != '\n';
        letter = out_.receive<char>()) {
-    answer += *letter;
+    line += *letter;
   }
-  return answer;
+  return line;
 }
 
 pid_t Family::number(const std::string& line) {
-  const std::string answer = (*this)(line);
-  const auto digits = answer.find_first_of("0123456789");
-  if (answer.starts_with("error") || digits == std::string::npos) {
-    ADD_FAILURE() << line << ": " << answer;
+  const std::string text = (*this)(line);
+  const auto digits = text.find_first_of("0123456789");
+  if (text.starts_with("error") || digits == std::string::npos) {
+    ADD_FAILURE() << line << ": " << text;
     return 0;
   }
-  return std::stoi(answer.substr(digits));
+  return std::stoi(text.substr(digits));
 }
 
 test_support::ChildStatus Family::end() {

@@ -70,6 +70,7 @@ class Family {
   Family& operator=(const Family&) = delete;
 
   std::string operator()(const std::string& line);  // the answer
+  std::string answer();                             // the next line
   pid_t number(const std::string& line);            // the number in the answer
   test_support::ChildStatus end();                  // of the root, in order
   void kill();                                      // SIGKILL to all but the keeper at once

@@ -2,17 +2,24 @@
 // line; at the end of the input, or after "end", it returns from main().
 //
 //   create NAME SIZE | attach NAME | unlink NAME     "ok", or "error" and what() of it
+//   drop NAME | fill NAME                            no handle any more; writes all of it
 //   read NAME | write NAME TEXT                      the text at the beginning of the block
 //   keeper                                           its pid
 //   child METHOD NAME                                starts a child that makes a block, says
 //                                                    "ok PID", and pauses; "grandchild": a child of
 //                                                    one. They are not joined.
+//   churn NAME                                       makes and removes blocks for ever, a line each
+//   small_shm                                        from now on /dev/shm is its own, of 1 MiB; or
+//                                                    "error", where that is not permitted
 //   heir METHOD NAME FIFO                            a child that makes a block, and ends in order
 //                                                    when nobody has the FIFO open for writing
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <iostream>
 #include <map>
@@ -85,12 +92,28 @@ std::string obey(const std::string& what, std::istream& words) {
     blocks()[name] = SharedMemory::attach(name);
   } else if (what == "unlink") {
     blocks().at(name).unlink();
+  } else if (what == "drop") {
+    blocks().erase(name);
+  } else if (what == "fill") {
+    std::ranges::fill(blocks().at(name).buffer(), std::byte{7});
   } else if (what == "write") {
     std::memcpy(blocks().at(name).buffer().data(), more.c_str(), more.size() + 1);
   } else if (what == "read") {
     return reinterpret_cast<const char*>(blocks().at(name).buffer().data());
   } else if (what == "keeper") {
     return std::to_string(detail::keeper_pid());
+  } else if (what == "churn") {
+    for (int i = 0;; ++i) {
+      const auto block = SharedMemory::create(100, name + std::to_string(i));
+      std::cout << "ok" << std::endl;
+      if (i % 2 == 0) block.unlink();
+    }
+  } else if (what == "small_shm") {
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("none", "/dev/shm", "tmpfs", 0, "size=1m") != 0) {
+      return "error";
+    }
   } else if (what == "child") {
     return start(name, make_and_pause, more);
   } else if (what == "grandchild") {
