@@ -48,8 +48,8 @@ void require_keeper();
 // 0: there is none.
 [[nodiscard]] pid_t keeper_pid() noexcept;
 
-// The keeper itself: until there is no other process in the family. `report`: where it says that
-// it is ready.
+// The keeper itself: until there is no other process in the family, and then it removes the
+// family's names. `report`: where it says that it is ready.
 [[noreturn]] void keep_descriptors(int report);
 
 }  // namespace procession::detail
