@@ -9,6 +9,7 @@
 #include <new>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "process/descriptor_keeper.hpp"
 #include "procession/errors.hpp"

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <limits.h>
+
 #include <cstddef>
 #include <cstdint>
 

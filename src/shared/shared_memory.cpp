@@ -1,7 +1,9 @@
 #include "procession/shared_memory.hpp"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 

@@ -428,6 +428,7 @@ TEST(SharedMemoryKeeper, WithoutItABlockIsReachedByItsName) {
   const auto named = SharedMemory::create(100, names("named"));
   const auto unlinked = SharedMemory::create(100, names("unlinked"));
   unlinked.unlink();
+  (void)detail::fetch_descriptor(0);  // it has read what came before, and answers
   const pid_t keeper = detail::keeper_pid();
   ASSERT_NE(keeper, 0);
   const Ending ending(keeper);
