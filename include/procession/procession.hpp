@@ -20,6 +20,7 @@
 #include "procession/rlock.hpp"
 #include "procession/rw_lock.hpp"
 #include "procession/semaphore.hpp"
+#include "procession/shared_memory.hpp"
 #include "procession/types.hpp"
 #include "procession/value.hpp"
 #include "procession/wait.hpp"

@@ -44,7 +44,7 @@ Connection ConnectionAccess::make(detail::EndPlan plan) {
       detail::create_object(detail::ObjectKind::Connection, sizeof(ConnectionShared), "Connection");
   try {
     ConnectionShared& shared = detail::connection_of(object);
-    shared.number = detail::family().connections.fetch_add(1, std::memory_order_relaxed) + 1;
+    shared.number = detail::family().numbers.fetch_add(1, std::memory_order_relaxed) + 1;
     shared.whole_bytes = plan.local ? whole_local_bytes : 0;
     shared.limit.store(Connection::default_limit, std::memory_order_relaxed);
     shared.in.mutex.initialise();

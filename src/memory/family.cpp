@@ -61,6 +61,7 @@ void initialise_header(FamilyHeader& header) {
   header.page_mutex.initialise();
   header.sweep_mutex.initialise();
   header.keeper.mutex.initialise();
+  header.names.mutex.initialise();
   for (LoggedMutex& shard : header.references) shard.initialise();
 }
 

@@ -39,6 +39,11 @@ struct KeeperWords {
   std::atomic<std::uint32_t> look_again;
 };
 
+// Of the names in /dev/shm that go with the family: process/shared_names.hpp.
+struct NameWords {
+  RobustMutex mutex;
+};
+
 struct FamilyHeader {
   std::uint64_t magic;
   std::uint64_t layout;  // differs between incompatible builds
@@ -55,7 +60,8 @@ struct FamilyHeader {
   // references.hpp
   LoggedMutex references[reference_shards];
   KeeperWords keeper;
-  std::atomic<std::uint64_t> connections;  // made so far
+  NameWords names;
+  std::atomic<std::uint64_t> numbers;  // given so far to what has a descriptor
   std::atomic<void*> roots[static_cast<std::size_t>(FamilyRoot::Count_)];
 };
 static_assert(sizeof(FamilyHeader) <= page_bytes);

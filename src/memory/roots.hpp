@@ -6,7 +6,7 @@
 
 namespace procession::detail {
 
-enum class FamilyRoot : std::uint8_t { Modules, Threads, Count_ };
+enum class FamilyRoot : std::uint8_t { Modules, Threads, Names, Count_ };
 
 // REQUIRES: ensure_family(). A block handed over to a root lives as long as the family.
 std::atomic<void*>& family_root(FamilyRoot root) noexcept;

@@ -18,6 +18,7 @@
 #include "memory/heap.hpp"
 #include "memory/sweep.hpp"
 #include "process/fork_server.hpp"
+#include "process/shared_names.hpp"
 #include "procession/errors.hpp"
 #include "procession/log.hpp"
 #include "procession/process.hpp"
@@ -58,7 +59,10 @@ void prepare_process_layer() {
     (void)registry();
     pthread_atfork(nullptr, nullptr, forget_inherited_children);
     set_process_name_source([] { return current_process().name(); });
-    std::atexit([] { settle_children(); });
+    std::atexit([] {
+      settle_children();
+      guard_names();
+    });
     return true;
   }();
   (void)done;

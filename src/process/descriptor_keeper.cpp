@@ -207,6 +207,8 @@ Descriptor fetch_descriptor(std::uint64_t number) {
   return {};
 }
 
+void require_keeper() { (void)ensure_keeper(); }
+
 pid_t keeper_pid() noexcept {
   if (!have_family()) return 0;
   const KeeperPlace place = KeeperPlace::now();

@@ -16,6 +16,7 @@
 #include "process/descriptor_keeper.hpp"
 #include "process/keeper_message.hpp"
 #include "process/messages.hpp"
+#include "process/shared_names.hpp"
 
 namespace procession::detail {
 namespace {
@@ -29,6 +30,7 @@ void let_go(const KeeperSockets& sockets, int report) {
   const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int fd = 0; fd <= 2; ++fd) dup2(nothing, fd);
   (void)!chdir("/");
+  (void)setsid();  // who kills the program's group, or closes its terminal, does not mean this one
   std::array<int, 3> kept{family_descriptor(), sockets.answering, report};
   std::sort(kept.begin(), kept.end());
   unsigned from = 3;
@@ -123,7 +125,10 @@ void keep_descriptors(int report) {
     try {
       const auto room = std::as_writable_bytes(std::span(&message, 1));
       Received got = receive_message(sockets.answering, room);
-      if (got.bytes == 0) std::_Exit(0);  // no other process is left
+      if (got.bytes == 0) {  // no other process is left
+        remove_family_names();
+        std::_Exit(0);
+      }
       if (family().keeper.look_again.exchange(0, std::memory_order_acq_rel) != 0) {
         keeper.look_again();
       }

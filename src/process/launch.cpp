@@ -72,12 +72,13 @@ class SpawnPlan {
 
 // The name that the program was started under.
 const std::string& program_name() {
-  static const std::string name = [] {
+  // Also asked for by the last of the exit handlers, so it is never destroyed.
+  static const std::string& name = *new std::string([] {
     std::ifstream file("/proc/self/cmdline");
     std::string first;
     std::getline(file, first, '\0');
     return first.empty() ? std::string("procession") : first;
-  }();
+  }());
   return name;
 }
 

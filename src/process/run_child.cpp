@@ -20,6 +20,7 @@
 #include "process/child.hpp"
 #include "process/descriptor_keeper.hpp"
 #include "process/fork_server.hpp"
+#include "process/shared_names.hpp"
 #include "procession/detail/exceptions.hpp"
 #include "procession/errors.hpp"
 #include "system/cpu.hpp"
@@ -104,12 +105,16 @@ void flush(std::ostream& out) {
   out.flush();
 }
 
-void note_end(int status, void*) { write_down_end(status); }
+void note_end(int status, void*) {
+  guard_names();
+  write_down_end(status);
+}
 
 // The last of the handlers registered in this process: those that a forked copy has inherited
 // are its parent's, and come after it.
 [[gnu::hot]] void leave(int status, void*) {
   settle_children();
+  guard_names();
   flush_streams();
   write_down_end(status);
   if (__gcov_dump != nullptr) __gcov_dump();

@@ -66,7 +66,8 @@ enum class ObjectKind : std::uint16_t {
   Queue,
   Array,
   Connection,
-  Ticket
+  Ticket,
+  SharedMemory
 };
 
 // Head of every shared object. `references` counts the processes that hold at least one handle
