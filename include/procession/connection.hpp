@@ -108,12 +108,15 @@ class Connection : public detail::HandleBase {
     detail::connection_send(connection, writer, hash<Sent>());
   }
   // Blocks until there is a message. Throws ConnectionClosed, BufferTooShort; ProcessError when it
-  // is no T: the message is lost. As with unpickling in Python: only from peers that are trusted.
+  // is no T: the message is lost. From other programs come values alone: a T with handles, function
+  // pointers or callables in it is a ProcessError, whatever the bytes are. Values are what the
+  // peer says; the type of a message is checked, what it means is for the caller to check.
   template <class T>
   T recv() const {
     detail::ReceivedMessage message;
     detail::connection_recv(object(), message, hash<T>(), detail::type_name<T>());
     detail::Reader reader(message.data, message.bytes, sizeof(detail::MessageHead));
+    if (!message.from_family) reader.distrust();
     return detail::decode<T>(reader);
   }
 

@@ -268,6 +268,7 @@ void connection_recv(Object* object, ReceivedMessage& message, std::uint32_t typ
   const std::uint64_t limit = connection.limit.load(std::memory_order_relaxed);
   MessageHead head{};
   bool found = true;
+  message.from_family = connection.inbox != nullptr;
   receive(object, [&](const FrameReader& reader, std::uint64_t length, Turn& turn) {
     message.buffer = take_body(reader, length, limit);
     message.data = message.buffer.data();

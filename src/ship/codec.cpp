@@ -61,6 +61,7 @@ void write_handle(Writer& writer, Object* object) {
 }
 
 Object* read_handle(Reader& reader) {
+  reader.require_trust("a handle");
   Object* object = nullptr;
   reader.align(alignof(Object*));
   std::memcpy(&object, reader.take(sizeof object), sizeof object);

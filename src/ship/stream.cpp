@@ -132,4 +132,9 @@ void throw_truncated(std::size_t wanted, std::size_t left) {
                      "is damaged");
 }
 
+void throw_from_stranger(const char* what) {
+  throw ProcessError(std::string("a message from another program holds ") + what +
+                     ", which means something among the processes of one family only; send values");
+}
+
 }  // namespace procession::detail

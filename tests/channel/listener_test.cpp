@@ -184,6 +184,43 @@ TEST_P(ListenerTest, HandlesDoNotGoToOtherPrograms) {
   EXPECT_EQ(accepted.get().recv<int>(), 5);
 }
 
+// A message as send() makes it, but with bytes of the sender's choice for the value.
+template <class T>
+void send_forged(const Connection& connection, const T& payload) {
+  struct {
+    detail::MessageHead head;
+    T payload;
+  } message{{0x6d507631, 0, 0, sizeof message}, payload};
+  message.head.type = detail::type_hash(detail::type_name<Queue<int>>());
+  connection.send_bytes(std::as_bytes(std::span(&message, 1)));
+}
+
+// The bytes may name an object that exists.
+TEST_P(ListenerTest, HandlesAndCodeDoNotComeFromOtherPrograms) {
+  Listener listener(here());
+  auto accepted = accepting(listener);
+  const Connection client = Client(listener.address());
+  const Connection server = accepted.get();
+  const Queue<int> target;
+  send_forged(client, target.handle_object());
+  EXPECT_THROW((void)server.recv<Queue<int>>(), ProcessError);
+  send_forged(client, std::uint64_t{0});
+  EXPECT_THROW((void)server.recv<Queue<int>>(), ProcessError);
+  client.send(+[](int i) { return i; });
+  using Function = int (*)(int);
+  EXPECT_THROW((void)server.recv<Function>(), ProcessError);
+  client.send(std::make_error_code(std::errc::io_error));
+  EXPECT_THROW((void)server.recv<std::error_code>(), ProcessError);
+  client.send(std::string("values do"));
+  EXPECT_EQ(server.recv<std::string>(), "values do");
+  // Among the processes of a family they all travel.
+  auto [mine, theirs] = Pipe();
+  theirs.send(target);
+  EXPECT_TRUE(mine.recv<Queue<int>>().empty());
+  theirs.send(+[](int i) { return i + 1; });
+  EXPECT_EQ(mine.recv<Function>()(1), 2);
+}
+
 TEST_P(ListenerTest, AnAcceptedConnectionTravels) {
   Listener listener(here());
   auto accepted = accepting(listener);

@@ -102,6 +102,7 @@ void encode_callable(Writer& writer, const F& callable) {
 // Throws NotShippable when this process has not loaded the module of a function pointer.
 template <class F>
 F decode_callable(Reader& reader) {
+  reader.require_trust("a callable");
   constexpr CallableWay way = find_callable_way<F>();
   if constexpr (way == CallableWay::Nothing) {
     return F();

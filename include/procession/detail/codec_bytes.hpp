@@ -103,6 +103,7 @@ void encode_member_function(Writer& writer, T value) {
 
 template <class T>
 T decode_member_function(Reader& reader) {
+  reader.require_trust("a pointer to a member function");
   MemberFunctionParts parts{};
   parts.adjustment = copy_from_bytes<std::ptrdiff_t>(reader);
   parts.function = copy_from_bytes<bool>(reader)
@@ -122,6 +123,7 @@ void encode_error(Writer& writer, const Code& code) {
 
 template <class Code>
 Code decode_error(Reader& reader) {
+  reader.require_trust("an error code with its category");
   const int value = copy_from_bytes<int>(reader);
   const auto* category = static_cast<const std::error_category*>(read_code(reader));
   if (category == nullptr) throw_corrupt("std::error_code");

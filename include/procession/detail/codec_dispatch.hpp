@@ -99,6 +99,7 @@ T decode_value(Reader& reader) {
   if constexpr (shape == Shape::Bytes || shape == Shape::MemberObject || shape == Shape::Scanned) {
     return copy_from_bytes<T>(reader);
   } else if constexpr (shape == Shape::Function) {
+    reader.require_trust("the address of a function");
     return reinterpret_cast<T>(read_code(reader));
   } else if constexpr (shape == Shape::MemberFunction) {
     return decode_member_function<T>(reader);

@@ -42,6 +42,7 @@ struct ReceivedMessage {
   TakenItem parcel;
   const std::byte* data = nullptr;
   std::size_t bytes = 0;
+  bool from_family = false;  // else from a peer of a Listener or Client, whoever that is
 };
 
 inline constexpr std::size_t any_length = std::numeric_limits<std::size_t>::max();

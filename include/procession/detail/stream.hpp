@@ -92,6 +92,7 @@ class Writer {
 };
 
 [[noreturn]] void throw_truncated(std::size_t wanted, std::size_t left);
+[[noreturn]] void throw_from_stranger(const char* what);
 
 // Not thread-safe. Reading past the end throws ProcessError: the message was made by other code.
 class Reader {
@@ -108,12 +109,19 @@ class Reader {
   }
   void align(std::size_t alignment) { take((alignment - at_ % alignment) % alignment); }
   std::size_t left() const noexcept { return end_ - at_; }
+
+  // The bytes may be anybody's: what refers to memory of the family, or to code, is refused.
+  void distrust() noexcept { trusted_ = false; }
+  void require_trust(const char* what) const {
+    if (!trusted_) throw_from_stranger(what);
+  }
   std::vector<std::shared_ptr<void>>& shared() noexcept { return shared_; }
 
  private:
   const std::byte* data_;
   std::size_t end_;
   std::size_t at_;  // prefix included, as in the Writer
+  bool trusted_ = true;
   std::vector<std::shared_ptr<void>> shared_;
 };
 
