@@ -146,8 +146,8 @@ class Queue : public QueueBase {
 
   // At most `maxsize` items at a time; 0: as many as there is memory. The name is what errors call
   // it. Throws OutOfMemory.
-  explicit Queue(std::size_t maxsize = 0, const Name& name = {})
-      : QueueBase(maxsize, false, name) {}
+  Queue() : Queue(0) {}
+  explicit Queue(std::size_t maxsize, const Name& name = {}) : QueueBase(maxsize, false, name) {}
   explicit Queue(const Name& name) : Queue(0, name) {}
 
   // Blocks while the queue is full. Throws QueueClosed, OutOfMemory, NotShippable.
@@ -295,7 +295,8 @@ class Queue : public QueueBase {
 template <class T>
 class JoinableQueue : public Queue<T> {
  public:
-  explicit JoinableQueue(std::size_t maxsize = 0, const Name& name = {})
+  JoinableQueue() : JoinableQueue(0) {}
+  explicit JoinableQueue(std::size_t maxsize, const Name& name = {})
       : Queue<T>(typename Queue<T>::Joinable{}, maxsize, name) {}
   explicit JoinableQueue(const Name& name) : JoinableQueue(0, name) {}
 
@@ -324,7 +325,8 @@ class JoinableQueue : public Queue<T> {
 template <class T>
 class SimpleQueue : private Queue<T> {
  public:
-  explicit SimpleQueue(const Name& name = {}) : Queue<T>(0, name) {}
+  SimpleQueue() : SimpleQueue(Name{}) {}
+  explicit SimpleQueue(const Name& name) : Queue<T>(0, name) {}
   using Queue<T>::put;
   using Queue<T>::get;
   using Queue<T>::empty;

@@ -89,8 +89,9 @@ class Value : public detail::HandleBase {
   using Shared = std::conditional_t<small, detail::SmallValueShared<T>, detail::WideValueShared<T>>;
 
  public:
-  // Throws OutOfMemory. The name is what errors about its lock call the value.
-  explicit Value(T initial = {}, const Name& name = {})
+  // Throw OutOfMemory. The name is what errors about its lock call the value.
+  Value() : Value(T{}) {}
+  explicit Value(T initial, const Name& name = {})
       : HandleBase(detail::create_object(detail::ObjectKind::Value, sizeof(Shared), name.text)) {
     std::construct_at(std::addressof(shared().value), std::move(initial));
     if constexpr (!small) shared().wide.writer.on_death = detail::OwnerDeath::Silent;

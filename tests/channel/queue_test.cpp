@@ -386,5 +386,22 @@ TEST(SimpleQueueTest, PutsGetsAndCloses) {
   EXPECT_THROW(queue.get(), QueueClosed);
 }
 
+// Members of aggregates and elements of arrays are made without being named.
+TEST(QueueHandles, AreMadeByDefault) {
+  struct Shop {
+    Queue<int> orders;
+    JoinableQueue<std::string> parcels;
+    SimpleQueue<double> prices;
+    std::array<Value<long>, 2> counts;
+  };
+  const Shop shop{};
+  shop.orders.put(1);
+  shop.parcels.put("x");
+  shop.prices.put(2.5);
+  EXPECT_EQ(shop.counts[0].fetch_add(shop.orders.get()), 0);
+  EXPECT_EQ(shop.counts[0].load(), 1);
+  EXPECT_EQ(shop.counts[1].load(), 0);
+}
+
 }  // namespace
 }  // namespace procession
