@@ -292,7 +292,8 @@ void connection_recv(Object* object, ReceivedMessage& message, std::uint32_t typ
 WaitEntry connection_entry(Object* object) {
   OpenDescriptor descriptor = open_descriptor(object);
   require_open(connection_of(object).in, true);
-  return {.descriptor = descriptor->get(), .keeps = std::move(descriptor)};
+  const int number = descriptor->get();
+  return {.descriptor = number, .keeps = std::move(descriptor)};
 }
 
 bool connection_poll(Object* object, TimePoint deadline) {
