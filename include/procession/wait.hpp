@@ -30,6 +30,7 @@
 #include <concepts>
 #include <cstddef>
 #include <functional>
+#include <initializer_list>
 #include <ranges>
 #include <string_view>
 #include <tuple>
@@ -151,6 +152,17 @@ template <std::ranges::input_range R, class Rep, class Period>
 requires(!detail::Waitable<std::remove_cvref_t<R>>) std::vector<std::size_t> wait(
     R&& range, const std::chrono::duration<Rep, Period>& duration) {
   return detail::wait_range(std::forward<R>(range), detail::deadline_after(duration));
+}
+
+// The same for a list in braces: wait({first, second}, 1s).
+template <class T>
+std::vector<std::size_t> wait(std::initializer_list<T> list) {
+  return detail::wait_range(list, detail::TimePoint::max());
+}
+template <class T, class Rep, class Period>
+std::vector<std::size_t> wait(std::initializer_list<T> list,
+                              const std::chrono::duration<Rep, Period>& duration) {
+  return detail::wait_range(list, detail::deadline_after(duration));
 }
 
 // The last argument may be a duration.

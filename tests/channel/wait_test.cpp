@@ -164,8 +164,11 @@ TEST(Wait, TakesRangesOfAllKinds) {
   EXPECT_EQ(wait(queues | std::views::drop(2), 1s), Found{1});
   const std::array<Event, 2> events;
   EXPECT_EQ(wait(events, 0s), Found{});
+  EXPECT_EQ(wait({events[0], events[1]}, 0s), Found{});
   const Eventfd first, second;
   second.set();
+  EXPECT_EQ(wait({first.fd, second.fd}), Found{1});
+  EXPECT_EQ(wait({queues[0], queues[3]}), Found{1});
   EXPECT_EQ(wait(std::vector<int>{first.fd, second.fd}), Found{1});
   // Elements that are made as the range is walked.
   EXPECT_EQ(wait(std::views::iota(0, 5) |
