@@ -41,7 +41,7 @@ struct Encoded {
 };
 struct Large {
   using Item = std::string;
-  static Item make(int n) { return std::string(40'000, static_cast<char>('a' + n)); }
+  static Item make(int n) { return std::string(33'000, static_cast<char>('a' + n)); }
 };
 
 template <class Kind>
@@ -234,8 +234,10 @@ class LargeItemFaults : public QueueFaults<Large> {};
 TEST_F(LargeItemFaults, Put) { kill_in_put(9973); }
 TEST_F(LargeItemFaults, Get) { kill_in_get(9973); }
 
+class WaitFaults : public FamilyFaults {};
+
 // On the way to sleep, and asleep: who waits for several things stands in nobody's way.
-TEST(WaitFaults, WaitThatSleepsBesideAGet) {
+TEST_F(WaitFaults, WaitThatSleepsBesideAGet) {
   std::optional<Queue<long>> queue;
   std::optional<Event> event;
   FaultPlan plan;
