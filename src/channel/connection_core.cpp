@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "channel/frame.hpp"
@@ -113,25 +114,31 @@ class Pieces {
   std::size_t first_ = 0, count_ = 0, left_ = 0;
 };
 
-// Until the whole message is sent, in as many turns as it takes to begin. `prepare` is called once,
-// in the turn that tries first.
-template <class Prepare>
-void send_pieces(Object* object, Pieces pieces, Prepare prepare) {
+struct NoParcel {};
+
+// Until the whole message is sent, in as many turns as it takes to begin. `put_parcel` is called
+// once, in the turn that sends: invariant 4.
+template <class PutParcel>
+void send_pieces(Object* object, Pieces pieces, PutParcel put_parcel) {
+  constexpr bool has_parcel = !std::is_same_v<PutParcel, NoParcel>;
   ConnectionShared& connection = connection_of(object);
   const OpenDescriptor descriptor = open_descriptor(object);
   require_open(connection.out, false);
-  bool prepared = false;
   for (;;) {
     {
       Turn turn(connection.out, descriptor->get(), false);
-      if (!prepared) prepare(connection);
-      prepared = true;
+      bool may_begin = true;
+      if constexpr (has_parcel) {
+        // Where there is room now nobody else can take it, so the message follows its parcel.
+        may_begin = wait_for_descriptor(descriptor->get(), POLLOUT, at_once);
+        if (may_begin) put_parcel(connection);
+      }
       if (pieces.left() > connection.whole_bytes) turn.enter();
-      bool begun = pieces.send(descriptor->get()) != 0;
+      bool begun = may_begin && pieces.send(descriptor->get()) != 0;
       if (begun && pieces.left() != 0) turn.enter();
-      while (begun && pieces.left() != 0) {
+      while ((begun || (has_parcel && may_begin)) && pieces.left() != 0) {
         wait_for_descriptor(descriptor->get(), POLLOUT, TimePoint::max());
-        pieces.send(descriptor->get());
+        begun = pieces.send(descriptor->get()) != 0 || begun;
       }
       turn.leave();
       if (begun) return;
@@ -140,14 +147,15 @@ void send_pieces(Object* object, Pieces pieces, Prepare prepare) {
   }
 }
 
+template <class PutParcel = NoParcel>
 void send_frame(Object* object, std::span<const std::byte> first, std::span<const std::byte> second,
-                auto prepare) {
+                PutParcel put_parcel = {}) {
   std::array<std::byte, long_header> header;
   Pieces pieces;
   pieces.add(header.data(), write_length(first.size() + second.size(), header));
   if (!first.empty()) pieces.add(first.data(), first.size());
   if (!second.empty()) pieces.add(second.data(), second.size());
-  send_pieces(object, pieces, prepare);
+  send_pieces(object, pieces, put_parcel);
 }
 
 [[noreturn]] void throw_too_long(std::uint64_t length, std::uint64_t most, const char* then) {
@@ -200,23 +208,24 @@ bool take_parcel(ConnectionShared& connection, std::uint64_t number, ReceivedMes
       message.bytes = head->bytes;
       return true;
     }
-    parcel.~TakenItem();
+    const bool is_later = head->parcel > number;
+    parcel.~TakenItem();  // and the block of `head` with it
     new (&parcel) TakenItem;
-    if (head->parcel > number) return false;
+    if (is_later) return false;
   }
 }
 
 }  // namespace
 
 void connection_send_bytes(Object* object, std::span<const std::byte> bytes) {
-  send_frame(object, bytes, {}, [](ConnectionShared&) {});
+  send_frame(object, bytes, {});
 }
 
 void connection_send(Object* object, Writer& writer, std::uint32_t type) {
   MessageHead head{message_magic, type, 0, writer.size()};
   if (!writer.has_handles()) {
     const auto value = writer.bytes().subspan(sizeof head);
-    return send_frame(object, std::as_bytes(std::span(&head, 1)), value, [](ConnectionShared&) {});
+    return send_frame(object, std::as_bytes(std::span(&head, 1)), value);
   }
   if (connection_of(object).outbox == nullptr) {
     throw NotShippable(

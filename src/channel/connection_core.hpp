@@ -6,9 +6,9 @@
 //   2. A direction is broken, for every process and for good, when somebody died inside, or gave
 //      up inside. Who finds that shuts that direction down, so that the peer learns of it.
 //   3. Nobody waits for a peer's first byte, or for room for its own, while it holds a mutex.
-//   4. A parcel is in the outbox before the message that names it is sent; both under `sending`.
-//      So numbers in the outbox rise, and one below the number looked for belongs to a message that
-//      was never sent, or whose receiver died.
+//   4. A parcel is in the outbox before the message that names it is sent; both in one turn of
+//      out.mutex. So numbers in the outbox rise as those in the messages do, and one below the
+//      number looked for belongs to a message that was never sent, or whose receiver died.
 #pragma once
 
 #include <atomic>

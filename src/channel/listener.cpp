@@ -54,7 +54,7 @@ class ListenerCore {
   void set_limit(std::chrono::nanoseconds limit) noexcept { limit_.store(limit.count()); }
 
  private:
-  std::mutex& turn() noexcept;
+  void know_fork() noexcept;
   void require_open() const;
   void wait();
   void greet_new();
@@ -88,11 +88,14 @@ ListenerCore::ListenerCore(const std::string& address, std::optional<std::string
   }
 }
 
-// In the child of a fork no thread has it, whoever had it in the parent.
-std::mutex& ListenerCore::turn() noexcept {
+// In the child of a fork no thread has the turn, whoever had it in the parent. And who is woken
+// there is nobody of the parent: an eventfd that both had would never be quiet again in one of
+// them.
+void ListenerCore::know_fork() noexcept {
   const unsigned now = fork_epoch();
-  if (epoch_.exchange(now) != now) new (&turn_) std::mutex;
-  return turn_;
+  if (epoch_.exchange(now) == now) return;
+  new (&turn_) std::mutex;
+  wake_.reset(above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
 }
 
 void ListenerCore::require_open() const {
@@ -103,10 +106,11 @@ void ListenerCore::require_open() const {
 
 void ListenerCore::close() noexcept {
   if (closed_.exchange(true)) return;
+  know_fork();
   if (file_) file_->remove();
   const std::uint64_t one = 1;
   (void)!write(wake_.get(), &one, sizeof one);
-  std::lock_guard guard(turn());  // who accepts leaves at once
+  std::lock_guard guard(turn_);  // who accepts leaves at once
   socket_.reset();
   unproved_.clear();
 }
@@ -162,7 +166,8 @@ std::optional<Connection> ListenerCore::step_all() {
 }
 
 Connection ListenerCore::accept() {
-  std::lock_guard guard(turn());
+  know_fork();
+  std::lock_guard guard(turn_);
   for (;;) {
     require_open();
     greet_new();

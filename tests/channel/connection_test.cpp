@@ -13,6 +13,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -26,12 +27,14 @@
 #include "procession/errors.hpp"
 #include "procession/lock.hpp"
 #include "procession/queue.hpp"
+#include "procession/value.hpp"
 #include "support/fixture.hpp"
 
 namespace procession {
 namespace {
 
 using namespace std::chrono_literals;
+using test_support::Child;
 using test_support::ChildStatus;
 using test_support::start_child;
 
@@ -292,6 +295,46 @@ TEST(ConnectionTest, HandlesTravelWithoutTheirSender) {
   }
   EXPECT_EQ(two.recv<Queue<int>>().get(), 11);
   for (const Lock& lock : two.recv<std::vector<Lock>>()) EXPECT_TRUE(lock.try_acquire());
+}
+
+// Until the process sleeps.
+void await_sleep(pid_t pid) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/stat";
+  for (char state = '?'; state != 'S'; std::this_thread::yield()) {
+    std::ifstream file(path);
+    std::string line;
+    std::getline(file, line);
+    const std::size_t at = line.rfind(") ");
+    state = at == std::string::npos ? '?' : line[at + 2];
+  }
+}
+
+// Several wait for room at one end, each with a handle to send. Whoever is first then, what the
+// message of each names is there when it comes.
+TEST(ConnectionTest, HandlesOfSendersThatWaitForRoomDoNotOvertakeEachOther) {
+  constexpr int senders = 4;
+  for (int round = 0; round < 10; ++round) {
+    const auto [one, two] = Pipe();
+    const std::string frame("\0\0\0\1x", 5);
+    int fillers = 0;
+    while (::send(one.fileno(), frame.data(), frame.size(), MSG_DONTWAIT) > 0) ++fillers;
+    std::vector<Child> children;
+    for (int sender = 0; sender < senders; ++sender) {
+      children.push_back(start_child([&, sender] { one.send(Value<int>(sender)); }));
+    }
+    for (const Child& child : children) await_sleep(child.pid());
+    for (int i = 0; i < fillers; ++i) ASSERT_EQ(two.recv_bytes().size(), 1u);
+    std::set<int> seen;
+    for (int i = 0; i < senders; ++i) {
+      try {
+        seen.insert(two.recv<Value<int>>().load());
+      } catch (const ProcessError& error) {
+        ADD_FAILURE() << "round " << round << ": " << error.what();
+      }
+    }
+    EXPECT_EQ(seen.size(), static_cast<std::size_t>(senders));
+    for (Child& child : children) EXPECT_EQ(child.wait(), success);
+  }
 }
 
 TEST(ConnectionTest, ThreadsSendWholeMessages) {

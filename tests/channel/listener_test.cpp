@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -29,6 +30,8 @@ namespace procession {
 namespace {
 
 using namespace std::chrono_literals;
+using test_support::Child;
+using test_support::ChildStatus;
 using test_support::start_child;
 
 class ListenerTest : public ::testing::TestWithParam<bool> {
@@ -173,6 +176,46 @@ TEST_P(ListenerTest, CloseEndsAnAccept) {
   EXPECT_THROW((void)accepted.get(), StateError);
   EXPECT_THROW((void)listener.accept(), StateError);
   listener.close();
+}
+
+std::chrono::nanoseconds cpu_time() {
+  timespec used{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+// Closing is the child's own affair: who accepts in the parent goes on, asleep.
+TEST_P(ListenerTest, AForkedCopyThatIsClosedDisturbsNobody) {
+  Listener listener(here());
+  auto accepted = accepting(listener);
+  EXPECT_EQ(test_support::run_child([&] { listener.close(); }), (ChildStatus{0, 0}));
+  const auto before = cpu_time();
+  EXPECT_EQ(accepted.wait_for(300ms), std::future_status::timeout);
+  EXPECT_LT(cpu_time() - before, 100ms) << "accept() is busy";
+  const Connection client = Client(listener.address());
+  client.send(3);
+  EXPECT_EQ(accepted.get().recv<int>(), 3);
+}
+
+// The child may accept itself; its own close() ends that, and no more.
+TEST_P(ListenerTest, AForkedCopyCanAcceptAndBeClosed) {
+  Listener listener(here());
+  Child child = start_child([&] {
+    auto accepted = accepting(listener);
+    EXPECT_EQ(accepted.get().recv<int>(), 4);
+    auto another = accepting(listener);
+    listener.close();
+    EXPECT_THROW((void)another.get(), StateError);
+  });
+  {
+    const Connection client = Client(listener.address());
+    client.send(4);
+    EXPECT_EQ(child.wait(), (ChildStatus{0, 0}));
+  }
+  auto accepted = accepting(listener);
+  const Connection client = Client(listener.address());
+  client.send(5);
+  EXPECT_EQ(accepted.get().recv<int>(), 5);
 }
 
 TEST_P(ListenerTest, HandlesDoNotGoToOtherPrograms) {
