@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
-#include <type_traits>
 #include <utility>
 
 #include "channel/frame.hpp"
@@ -114,32 +113,25 @@ class Pieces {
   std::size_t first_ = 0, count_ = 0, left_ = 0;
 };
 
-struct NoParcel {};
+void send_rest(Pieces& pieces, int descriptor) {
+  while (pieces.left() != 0) {
+    wait_for_descriptor(descriptor, POLLOUT, TimePoint::max());
+    pieces.send(descriptor);
+  }
+}
 
-// Until the whole message is sent, in as many turns as it takes to begin. `put_parcel` is called
-// once, in the turn that sends: invariant 4.
-template <class PutParcel>
-void send_pieces(Object* object, Pieces pieces, PutParcel put_parcel) {
-  constexpr bool has_parcel = !std::is_same_v<PutParcel, NoParcel>;
+// Until the whole message is sent, in as many turns as it takes to begin.
+void send_pieces(Object* object, Pieces pieces) {
   ConnectionShared& connection = connection_of(object);
   const OpenDescriptor descriptor = open_descriptor(object);
   require_open(connection.out, false);
   for (;;) {
     {
       Turn turn(connection.out, descriptor->get(), false);
-      bool may_begin = true;
-      if constexpr (has_parcel) {
-        // Where there is room now nobody else can take it, so the message follows its parcel.
-        may_begin = wait_for_descriptor(descriptor->get(), POLLOUT, at_once);
-        if (may_begin) put_parcel(connection);
-      }
       if (pieces.left() > connection.whole_bytes) turn.enter();
-      bool begun = may_begin && pieces.send(descriptor->get()) != 0;
+      const bool begun = pieces.send(descriptor->get()) != 0;
       if (begun && pieces.left() != 0) turn.enter();
-      while ((begun || (has_parcel && may_begin)) && pieces.left() != 0) {
-        wait_for_descriptor(descriptor->get(), POLLOUT, TimePoint::max());
-        begun = pieces.send(descriptor->get()) != 0 || begun;
-      }
+      if (begun) send_rest(pieces, descriptor->get());
       turn.leave();
       if (begun) return;
     }
@@ -147,15 +139,36 @@ void send_pieces(Object* object, Pieces pieces, PutParcel put_parcel) {
   }
 }
 
-template <class PutParcel = NoParcel>
-void send_frame(Object* object, std::span<const std::byte> first, std::span<const std::byte> second,
-                PutParcel put_parcel = {}) {
-  std::array<std::byte, long_header> header;
+// The same for a short message with a parcel: both in one turn, invariant 4. While there is room
+// nobody else can take it, so the message needs no wait.
+template <class PutParcel>
+void send_after_parcel(Object* object, Pieces pieces, PutParcel put_parcel) {
+  ConnectionShared& connection = connection_of(object);
+  const OpenDescriptor descriptor = open_descriptor(object);
+  require_open(connection.out, false);
+  for (;;) {
+    {
+      Turn turn(connection.out, descriptor->get(), false);
+      if (wait_for_descriptor(descriptor->get(), POLLOUT, at_once)) {
+        put_parcel(connection);
+        pieces.send(descriptor->get());
+        if (pieces.left() != 0) turn.enter();
+        send_rest(pieces, descriptor->get());
+        return turn.leave();
+      }
+    }
+    wait_for_descriptor(descriptor->get(), POLLOUT, TimePoint::max());
+  }
+}
+
+// A message: its header, which `header` has room for, and what is in it.
+Pieces pieces_of(std::array<std::byte, long_header>& header, std::span<const std::byte> first,
+                 std::span<const std::byte> second = {}) {
   Pieces pieces;
   pieces.add(header.data(), write_length(first.size() + second.size(), header));
   if (!first.empty()) pieces.add(first.data(), first.size());
   if (!second.empty()) pieces.add(second.data(), second.size());
-  send_pieces(object, pieces, put_parcel);
+  return pieces;
 }
 
 [[noreturn]] void throw_too_long(std::uint64_t length, std::uint64_t most, const char* then) {
@@ -218,14 +231,17 @@ bool take_parcel(ConnectionShared& connection, std::uint64_t number, ReceivedMes
 }  // namespace
 
 void connection_send_bytes(Object* object, std::span<const std::byte> bytes) {
-  send_frame(object, bytes, {});
+  std::array<std::byte, long_header> header;
+  send_pieces(object, pieces_of(header, bytes));
 }
 
 void connection_send(Object* object, Writer& writer, std::uint32_t type) {
   MessageHead head{message_magic, type, 0, writer.size()};
+  const auto head_bytes = std::as_bytes(std::span(&head, 1));
+  std::array<std::byte, long_header> header;
   if (!writer.has_handles()) {
     const auto value = writer.bytes().subspan(sizeof head);
-    return send_frame(object, std::as_bytes(std::span(&head, 1)), value);
+    return send_pieces(object, pieces_of(header, head_bytes, value));
   }
   if (connection_of(object).outbox == nullptr) {
     throw NotShippable(
@@ -234,7 +250,7 @@ void connection_send(Object* object, Writer& writer, std::uint32_t type) {
   }
   void* block = writer.finish();
   try {
-    send_frame(object, std::as_bytes(std::span(&head, 1)), {}, [&](ConnectionShared& connection) {
+    send_after_parcel(object, pieces_of(header, head_bytes), [&](ConnectionShared& connection) {
       head.parcel = ++connection.parcels;
       *static_cast<MessageHead*>(block) = head;
       auto& queue = *reinterpret_cast<QueueShared*>(connection.outbox);

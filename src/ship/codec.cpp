@@ -1,5 +1,6 @@
 #include "procession/detail/codec.hpp"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -16,7 +17,38 @@ void write_size(Writer& writer, std::size_t size) {
   writer.write(&wire, sizeof wire);
 }
 
+namespace {
+
+// Of the calling thread. Decoding may go down to `lowest`; no part of it: 0.
+struct Stack {
+  std::uintptr_t lowest = 0, begin = 0, end = 0;
+  Stack() noexcept {
+    pthread_attr_t attributes;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
+    void* from = nullptr;
+    std::size_t bytes = 0;
+    if (pthread_attr_getstack(&attributes, &from, &bytes) == 0) {
+      begin = reinterpret_cast<std::uintptr_t>(from);
+      end = begin + bytes;
+      lowest = begin + bytes / 4;
+    }
+    pthread_attr_destroy(&attributes);
+  }
+};
+
+}  // namespace
+
+void require_stack() {
+  static thread_local const Stack stack;
+  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  if (here >= stack.lowest || here < stack.begin || here >= stack.end) return;  // or a fibre's
+  throw ProcessError(
+      "a message holds values within values, more deeply than the stack of this thread allows; "
+      "raise the limit of the stack (ulimit -s), or send what is nested as a flat list");
+}
+
 std::size_t read_size(Reader& reader, std::size_t least) {
+  require_stack();
   std::uint64_t size = 0;
   reader.align(alignof(std::uint64_t));
   std::memcpy(&size, reader.take(sizeof size), sizeof size);

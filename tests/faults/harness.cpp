@@ -52,16 +52,9 @@ class Campaign {
   int early_ends_ = 0;  // in a row
 };
 
-std::size_t stride_of(const FaultPlan& plan) {
-  const std::size_t own = std::max<std::size_t>(1, plan.stride);
-  const auto asked = number_from_environment("PROCESSION_FAULT_STRIDE");
-  if (!asked) return own;
-  return *asked <= 1 ? 1 : std::max(*asked, own);
-}
-
 Campaign::Campaign(const FaultPlan& plan)
     : plan_(plan),
-      stride_(stride_of(plan)),
+      stride_(stride_asked_for(plan.stride)),
       only_(number_from_environment("PROCESSION_FAULT_STEP")) {
   tally_.report.name = plan.name;
 }
@@ -193,6 +186,12 @@ void Campaign::relearn(const Path& walked) {
 }
 
 }  // namespace
+
+std::size_t stride_asked_for(std::size_t own) {
+  const auto asked = number_from_environment("PROCESSION_FAULT_STRIDE");
+  if (!asked) return std::max<std::size_t>(1, own);
+  return *asked <= 1 ? 1 : std::max(*asked, own);
+}
 
 FaultReport kill_at_every_instruction(const FaultPlan& plan) { return Campaign(plan).run(); }
 

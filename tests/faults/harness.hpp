@@ -100,4 +100,8 @@ std::ostream& operator<<(std::ostream& out, const FaultReport& report);
 // Needs a machine that allows ptrace: see cannot_trace(). Call it from one thread at a time.
 FaultReport kill_at_every_instruction(const FaultPlan& plan);
 
+// How many instructions apart the points are where a plan of that stride is tried. In the
+// environment PROCESSION_FAULT_STRIDE=1 is the long form; a larger number makes it coarser.
+std::size_t stride_asked_for(std::size_t own);
+
 }  // namespace procession::faults

@@ -64,6 +64,13 @@ struct Tree {
   std::unique_ptr<std::string> leaf;
   std::shared_ptr<std::string> shared, again;
 };
+// Whoever nests these decides how deep the decoding goes.
+struct Deep {
+  std::vector<Deep> several;
+  std::unique_ptr<Deep> one;
+  std::shared_ptr<Deep> shared;
+  std::map<char, Deep> named;
+};
 
 template <class T>
 void decode_as(const std::byte* data, std::size_t size) {
@@ -95,6 +102,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size > 1) std::memcpy(copy.get(), data + 1, size - 1);
   const std::byte* bytes = copy.get();
   const std::size_t count = size - 1;
+  if (data[0] == 255) {
+    decode_as<Deep>(bytes, count);
+    return 0;
+  }
   switch (data[0] % 10) {
     case 0:
       decode_as<std::vector<std::vector<std::string>>>(bytes, count);

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <array>
+#include <cstdint>
 #include <cstring>
 #include <deque>
 #include <list>
@@ -10,6 +12,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -104,6 +108,64 @@ TEST(CodecDamage, AHugeNumberOfElementsIsNotAllocated) {
     expect_refused<std::deque<std::tuple<>>>(size);
     expect_refused<std::vector<std::optional<std::array<std::string, 100>>>>(size);
   }
+}
+
+struct Tree {
+  std::string name;
+  std::vector<Tree> children;
+};
+struct Chain {
+  std::int32_t value;
+  std::unique_ptr<Chain> next;
+};
+struct SharedChain {
+  std::int32_t value;
+  std::shared_ptr<SharedChain> next;
+};
+
+// Types that can hold themselves: the bytes of one level, again and again. Level n of a chain of
+// shared objects names object n + 1.
+template <class T>
+void expect_too_deep(std::array<std::uint32_t, 4> level, bool numbered = false) {
+  Writer writer("Test::send", Message::prefix);
+  writer.align(8);
+  for (std::uint32_t i = 0; i < 500'000; ++i) {
+    if (numbered) level = {7, 2 * i + 1, 7, 2 * i + 2};
+    writer.write(level.data(), sizeof level);
+  }
+  const Message message(writer);
+  Reader reader = message.reader();
+  try {
+    (void)decode<T>(reader);
+    ADD_FAILURE() << type_name<T>();
+  } catch (const ProcessError& error) {
+    EXPECT_NE(std::string(error.what()).find("stack"), std::string::npos) << error.what();
+  }
+}
+
+TEST(CodecDamage, WhatIsNestedTooDeeplyForTheStackIsAnError) {
+  const auto all = [] {
+    expect_too_deep<Tree>({0, 0, 1, 0});   // no name, one child
+    expect_too_deep<Chain>({7, 1, 7, 1});  // a value, and there is a next
+    expect_too_deep<SharedChain>({}, true);
+  };
+  all();
+  std::thread(all).join();
+}
+
+TEST(CodecDamage, WhatIsNestedAThousandTimesArrives) {
+  Tree tree{"leaf", {}};
+  for (int i = 0; i < 1000; ++i) {
+    Tree parent{"node", {}};
+    parent.children.push_back(std::move(tree));
+    tree = std::move(parent);
+  }
+  const Tree copy = round_trip(tree);
+  int depth = 0;
+  const Tree* at = &copy;
+  for (; !at->children.empty(); at = &at->children.front()) ++depth;
+  EXPECT_EQ(depth, 1000);
+  EXPECT_EQ(at->name, "leaf");
 }
 
 TEST(CodecDamage, ReferencesToObjectsThatWereNotSentAreErrors) {

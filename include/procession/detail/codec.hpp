@@ -58,7 +58,11 @@ template <class F>
 
 // src/ship/codec.cpp: what the templates have in common, out of line.
 void write_size(Writer& writer, std::size_t size);
-// Throws ProcessError unless so many elements, each of `least` bytes or more, can follow.
+// Throws ProcessError when values are nested so deeply that most of the stack is used. Called for
+// whatever a type can hold itself by.
+void require_stack();
+// Throws ProcessError unless so many elements, each of `least` bytes or more, can follow; and as
+// require_stack() does.
 [[nodiscard]] std::size_t read_size(Reader& reader, std::size_t least = 1);
 [[noreturn]] void throw_corrupt(std::string_view type);
 [[noreturn]] void throw_sliced(std::string_view call, std::string_view declared,

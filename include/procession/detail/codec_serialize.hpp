@@ -101,6 +101,7 @@ T* make_default() {
 // A new T. One with serialize() is filled where it stays and need not be movable.
 template <class T>
 std::unique_ptr<T> decode_new(Reader& reader) {
+  require_stack();
   if constexpr (shape_of<T> == Shape::Serialize) {
     std::unique_ptr<T> value(make_default<T>());
     decode_serialized(reader, *value);
