@@ -1,7 +1,13 @@
 // What a pool call will return.
+//
+//   mp::AsyncResult<int> sum = pool.apply_async(add, 2, 3);
+//   sum.then([](int five) { std::cout << five << '\n'; },
+//            [](const std::exception& error) { std::cerr << error.what() << '\n'; });
+//   int five = co_await sum;   // in a coroutine
 #pragma once
 
 #include <chrono>
+#include <coroutine>
 #include <functional>
 #include <memory>
 #include <type_traits>
@@ -9,6 +15,7 @@
 #include <vector>
 
 #include "procession/detail/batch.hpp"
+#include "procession/detail/callback.hpp"
 #include "procession/detail/codec.hpp"
 #include "procession/detail/pool_core.hpp"
 
@@ -91,6 +98,36 @@ class AsyncResult {
   // Queued: dropped. Running: its worker is killed. Either way get() throws TaskCancelled. False:
   // it was ready already.
   bool cancel() { return state_->cancel(); }
+
+  // Calls on_value(result), or on_error with what get() would throw (as std::exception_ptr or const
+  // std::exception&): once, in this process, on the library's callback thread, also when it is
+  // ready already. Either may be left out; each call of then() adds one more. Callbacks never run
+  // at the same time; an exception of theirs is logged and goes no further. They may use the pool,
+  // and wait for other results, but not for what another callback is to do. The pool's join() and
+  // destructor wait for them.
+  template <class OnValue = std::nullptr_t>
+  AsyncResult& then(OnValue on_value, detail::ErrorCallback on_error = {}) {
+    static_assert(detail::takes_value<R, OnValue>,
+                  "then() needs a callable that takes the result of the call");
+    auto own = std::make_shared<OnValue>(std::move(on_value));
+    state_->on_ready([self = *this, own, on_error = std::move(on_error)]() mutable {
+      detail::call_back<R>(self, *own, on_error);
+    });
+    return *this;
+  }
+
+  // co_await gives what get() does. A coroutine that has to wait goes on on the callback thread.
+  auto operator co_await() const {
+    struct Awaiter {
+      AsyncResult result;
+      [[nodiscard]] bool await_ready() const { return result.ready(); }
+      void await_suspend(std::coroutine_handle<> waiting) {
+        result.state_->on_ready([waiting] { waiting.resume(); });
+      }
+      R await_resume() { return result.get(); }
+    };
+    return Awaiter{*this};
+  }
 
   // For the library: `collect` reads the result from a state that is ready.
   using Collect = R (*)(const detail::BatchState&);

@@ -20,6 +20,7 @@
 #include "procession/async_result.hpp"
 #include "procession/detail/map_input.hpp"
 #include "procession/detail/pool_core.hpp"
+#include "procession/detail/reduce_entry.hpp"
 #include "procession/result_range.hpp"
 
 namespace procession {
@@ -54,7 +55,8 @@ class PoolView {
 
   // f for every item; the results in input order. The first failure, in input order, is thrown
   // when the chunks already running have ended; chunks not yet begun are dropped.
-  // chunksize 0: so that every worker gets about four chunks.
+  // chunksize 0: so that every worker gets about four chunks. The items are copied to the
+  // workers, but for those of an Array: the workers read that where it is, when they come to it.
   template <class F, class Range>
   auto map(F&& f, Range&& range, std::size_t chunksize = 0) const {
     return map_async(std::forward<F>(f), std::forward<Range>(range), chunksize).get();
@@ -80,6 +82,43 @@ class PoolView {
   template <class F, class Range>
   auto starmap_async(F&& f, Range&& range, std::size_t chunksize = 0) const {
     return map_items<true>("Pool::starmap", std::forward<F>(f), range, chunksize);
+  }
+
+  // starmap(add, {{1, 2}, {3, 4}}), for functions with one signature.
+  template <class F, class Tuple = typename detail::ArgumentsOf<std::decay_t<F>>::type>
+  auto starmap(F&& f, std::initializer_list<Tuple> items, std::size_t chunksize = 0) const {
+    return starmap_async(std::forward<F>(f), items, chunksize).get();
+  }
+  template <class F, class Tuple = typename detail::ArgumentsOf<std::decay_t<F>>::type>
+  auto starmap_async(F&& f, std::initializer_list<Tuple> items, std::size_t chunksize = 0) const {
+    return map_items<true>("Pool::starmap", std::forward<F>(f), items, chunksize);
+  }
+
+  // combine(... combine(combine(init, f(first)), f(second)) ..., f(last)), grouped differently:
+  // each chunk's results are combined in its worker, those of the chunks here, in input order. So
+  // combine(a, b) must be associative, and need not be commutative; `init` is used once. The type
+  // of init is that of the result, and f(item) must convert to it. Failures are as for map(). When
+  // a worker dies the whole chunk that it had is run again, if the item that it died of has
+  // retries left.
+  template <class F, class Range, class Combine, class Init>
+  auto map_reduce(F&& f, Range&& range, Combine&& combine, Init&& init,
+                  std::size_t chunksize = 0) const {
+    return reduce_items(std::forward<F>(f), range, std::forward<Combine>(combine),
+                        std::forward<Init>(init), chunksize)
+        .get();
+  }
+  template <class F, class T, class Combine, class Init>
+  auto map_reduce(F&& f, std::initializer_list<T> items, Combine&& combine, Init&& init,
+                  std::size_t chunksize = 0) const {
+    return reduce_items(std::forward<F>(f), items, std::forward<Combine>(combine),
+                        std::forward<Init>(init), chunksize)
+        .get();
+  }
+  template <class F, class Range, class Combine, class Init>
+  auto map_reduce_async(F&& f, Range&& range, Combine&& combine, Init&& init,
+                        std::size_t chunksize = 0) const {
+    return reduce_items(std::forward<F>(f), range, std::forward<Combine>(combine),
+                        std::forward<Init>(init), chunksize);
   }
 
   // Results as they come: in input order, or as they are completed.
@@ -157,32 +196,38 @@ class PoolView {
     plan.payload = writer.size();
     const Function& function = f;
     detail::encode_callable(writer, function);
-    detail::ItemWriter<Item> items(writer);
-    std::size_t count = 0;
-    if constexpr (std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
-                  std::is_same_v<std::ranges::range_value_t<Range>, Item>) {
-      count = std::ranges::size(range);
-      items.add_all(std::ranges::data(range), count);
-    } else {
-      for (auto&& each : range) {
-        add_item<Item>(items, each);
-        ++count;
-      }
-    }
-    items.finish(plan);
-    plan.items = detail::checked_items(count);
-    plan.chunk_items = chunk_for(count, chunksize);
+    plan.items = detail::write_items<Item>(writer, range, plan);
+    plan.chunk_items = chunk_for(plan.items, chunksize);
     using Result = decltype(All::collect(std::declval<const detail::BatchState&>()));
     return AsyncResult<Result>(core().submit(writer, plan, task_), &All::collect);
   }
 
-  template <class Item, class Each>
-  static void add_item(detail::ItemWriter<Item>& items, const Each& each) {
-    if constexpr (std::is_same_v<Item, Each>) {
-      items.add(each);
-    } else {
-      items.add(Item(each));
-    }
+  template <class F, class Range, class Combine, class Init>
+  auto reduce_items(F&& f, Range& range, Combine&& combine, Init&& init,
+                    std::size_t chunksize) const {
+    using Function = std::decay_t<F>;
+    using Combined = std::decay_t<Combine>;
+    using Item = detail::shipped_t<std::ranges::range_value_t<Range>>;
+    using A = detail::shipped_t<Init>;
+    using R = std::decay_t<typename detail::MapResult<Function, Item, false>::type>;
+    static_assert(std::is_convertible_v<R, A>,
+                  "map_reduce: what the function returns must convert to the type of init");
+    static_assert(std::is_invocable_r_v<A, Combined&, A, A>,
+                  "map_reduce: combine must take two values of init's type and return such a one");
+    check<Function, A>();
+    detail::assert_shippable_callable<Combined>();
+    detail::assert_shippable<Item>();
+    detail::BatchPlan plan = plan_for<A>(&detail::ReduceEntry<Function, Combined, Item, A>::enter);
+    plan.stop_on_error = true;
+    detail::Writer writer("Pool::map_reduce", sizeof(detail::Batch));
+    plan.payload = writer.size();
+    detail::encode_callable(writer, static_cast<const Function&>(f));
+    detail::encode_callable(writer, static_cast<const Combined&>(combine));
+    encode_argument(writer, init);
+    plan.items = detail::write_items<Item>(writer, range, plan);
+    plan.chunk_items = chunk_for(plan.items, chunksize);
+    return AsyncResult<A>(core().submit(writer, plan, task_),
+                          &detail::ReducedResult<Function, Combined, A>::collect);
   }
 
   template <class F, class Range>
@@ -232,7 +277,7 @@ class PoolView {
            *input.at != std::ranges::end(input.view);
          ++*input.at, ++count) {
       auto&& each = **input.at;
-      add_item<Item>(items, each);
+      items.add_as(each);
     }
     items.finish(plan);
     plan.items = count;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "procession/async_result.hpp"
+#include "procession/detail/progress.hpp"
 
 namespace procession {
 
@@ -42,7 +43,8 @@ class ResultStream {
   std::size_t window_;
   bool ordered_;
   bool exhausted_ = false;
-  std::size_t given_ = 0, total_;
+  std::size_t given_ = 0;
+  Progress progress_;
   std::vector<std::shared_ptr<BatchState>> pending_;
   std::shared_ptr<BatchState> current_;
   std::uint32_t item_ = 0;

@@ -4,6 +4,7 @@
 #include "memory/heap.hpp"
 #include "pool/core.hpp"
 #include "procession/detail/exceptions.hpp"
+#include "procession/detail/progress.hpp"
 #include "procession/detail/wait_entry.hpp"
 #include "sync/wait_source.hpp"
 
@@ -85,6 +86,28 @@ void CallState::require_own_process() const { core_->require_own_process("wait()
 bool CallState::wait(Deadline deadline) {
   core_->require_own_process("get()");
   if (spin_until(core_->spin(), [this] { return ready(); })) return true;
+  // A call of one item has no progress but its end.
+  Progress progress(core_->shows_progress() && batch_->chunks > 1, batch_->items);
+  if (!progress.shown()) return sleep_until(deadline);
+  for (;;) {
+    const auto next = std::chrono::steady_clock::now() + Progress::pause;
+    const bool last = deadline && *deadline <= next;
+    if (sleep_until(last ? *deadline : next)) return true;
+    if (last) return false;
+    progress.show(items_done());
+  }
+}
+
+std::size_t CallState::items_done() const {
+  const auto none = static_cast<std::uint8_t>(ItemStatus::None);
+  std::size_t done = 0;
+  for (std::uint32_t i = 0; i < batch_->items; ++i) {
+    done += batch_->statuses[i].load(std::memory_order_relaxed) != none;
+  }
+  return done;
+}
+
+bool CallState::sleep_until(Deadline deadline) {
   batch_->waiters.fetch_add(1, std::memory_order_seq_cst);
   bool is_ready = false;
   for (;;) {
@@ -107,9 +130,15 @@ void CallState::drop_pending() {
 
 bool CallState::cancel() { return core_->cancel(*this); }
 
+void CallState::on_ready(std::function<void()> call) { core_->call_back(*this, std::move(call)); }
+
 std::uint32_t CallState::first_failure() const {
   // A dropped item is the consequence of another's failure, which is the one to tell of.
   if (cancelled_.load(std::memory_order_acquire)) return 0;
+  if (batch_->troubled.load(std::memory_order_relaxed) == 0 &&
+      batch_->dropped.load(std::memory_order_relaxed) == 0 && refusal_ == nullptr) {
+    return batch_->items;
+  }
   std::uint32_t first = batch_->items;
   for (std::uint32_t item = 0; item < batch_->items; ++item) {
     const ItemStatus status = status_of(*batch_, item);
@@ -161,6 +190,7 @@ Reader CallState::boxed(std::uint32_t item) const {
 }
 
 void free_boxes(Batch& batch) noexcept {
+  if (batch.result_kind != ResultKind::Boxed && batch.troubled.load() == 0) return;
   for (std::uint32_t item = 0; item < batch.items; ++item) {
     const ItemStatus status = status_of(batch, item);
     // A boxed result is there before its status says so; its worker may have died in between.

@@ -19,6 +19,7 @@ namespace procession::detail {
 namespace {
 
 constexpr std::uint64_t first_ring = 256;
+constexpr std::uint32_t first_lanes = 8;
 
 Ring* make_ring(std::uint64_t cells) {
   const std::size_t bytes = sizeof(Ring) + (cells - 1) * sizeof(Ring::cells[0]);
@@ -26,6 +27,14 @@ Ring* make_ring(std::uint64_t cells) {
   std::memset(static_cast<void*>(ring), 0, bytes);
   ring->mask = cells - 1;
   return ring;
+}
+
+Lanes* make_lanes(std::uint32_t room) {
+  const std::size_t bytes = sizeof(Lanes) + (room - 1) * sizeof(Lanes::lanes[0]);
+  auto* lanes = static_cast<Lanes*>(allocate(bytes));
+  std::memset(static_cast<void*>(lanes), 0, bytes);
+  lanes->room = room;
+  return lanes;
 }
 
 // Once: what the sweep does with the batches of a dead process.
@@ -66,7 +75,8 @@ Core::Core(PoolOptions options, std::unique_ptr<Task> initializer)
   shared_->memory_limit = options_.memory_limit;
   workers_.resize(workers);
   try {
-    shared_->ring.store(make_ring(first_ring), std::memory_order_release);
+    shared_->lanes.store(make_lanes(first_lanes), std::memory_order_release);
+    add_lane();
     if (initializer != nullptr) {
       Writer writer("Pool");
       initializer->write(writer);
@@ -76,17 +86,25 @@ Core::Core(PoolOptions options, std::unique_ptr<Task> initializer)
       shared_->initializer_block = static_cast<std::byte*>(initializer_block_);
     }
   } catch (...) {
-    deallocate(shared_->ring.load());
+    free_lanes();
     deallocate(shared_);
     throw;
   }
 }
 
+void Core::free_lanes() noexcept {
+  for (const LaneUse& each : lanes_) {
+    deallocate(each.lane->ring.load());
+    deallocate(each.lane);
+  }
+  for (void* block : old_) deallocate(block);
+  deallocate(shared_->lanes.load());
+}
+
 Core::~Core() {
   if (owner_ != fork_epoch()) return;
   sweep_limbo(limbo_.size());
-  for (void* ring : old_rings_) deallocate(ring);
-  deallocate(shared_->ring.load());
+  free_lanes();
   deallocate(initializer_block_);
   for (std::uint32_t i = 0; i < shared_->workers; ++i) deallocate(shared_->slots[i].trouble.load());
   deallocate(shared_);
@@ -170,13 +188,18 @@ Batch* Core::make_batch(Writer& writer, const BatchPlan& plan) {
       deallocate(block);
       throw;
     }
-    std::memset(area, 0, control);
+    // Plain results are not read before they are written.
+    const std::size_t plain =
+        plan.result_kind == ResultKind::Boxed ? 0 : std::size_t{plan.items} * plan.result_stride;
+    std::memset(area, 0, control - plain);
   }
   auto* batch = new (block) Batch{};
   batch->entry = entry;
   batch->bytes = bytes;
   batch->payload = plan.payload;
-  batch->items_at = plan.items_at;
+  batch->items_at = plan.items_in_place != nullptr
+                        ? plan.items_in_place
+                        : static_cast<const std::byte*>(block) + plan.items_at;
   batch->items = plan.items;
   batch->chunk_items = plan.chunk_items;
   batch->chunks = plan.chunks();
@@ -200,56 +223,96 @@ std::shared_ptr<BatchState> Core::submit(Writer& writer, const BatchPlan& plan,
   Batch* batch = make_batch(writer, plan);
   const auto timeout = task.timeout.count() > 0 ? task.timeout : options_.task_timeout;
   const int retries = task.retries >= 0 ? task.retries : options_.retries;
-  auto* made = new CallState(shared_from_this(), batch, retries, timeout, task.name);
+  auto* made = new CallState(shared_from_this(), batch, retries, timeout, task, plan.keep);
   batch->owner = made;
   batch->timed = timeout.count() > 0;
-  const auto drop_call = [](BatchState* state) {
-    auto* call = static_cast<CallState*>(state);
-    call->core_->drop(call);
-  };
-  std::shared_ptr<BatchState> call(made, drop_call);
-  {
+  const auto drop_call = [](CallState* state) { state->core_->drop(state); };
+  std::shared_ptr<CallState> call(made, drop_call);
+  bool wake = false;
+  try {
     std::lock_guard guard(mutex_);
-    if (closed_ || broken_ != nullptr || batch->chunks == 0) {
-      batch->dropped.store(1);  // it is done: nothing of it will be run
-      for (std::uint32_t i = 0; i < batch->chunks; ++i) batch->states[i].store(Batch::finished);
-      batch->cell = 0;
-    } else {
-      push(batch);
+    if (batch->chunks != 0) {
+      refuse_ended();
+      push(*made);
+      wake = batch->chunks > 1 || wants_wake();
     }
-    if (batch->chunks != 0) refuse_ended();
     sweep_limbo(2);
     if (options_.max_pending != 0) pending_.push_back(call);
     if (batch->timed != 0) arm_timer(timeout);
+  } catch (...) {
+    call->drop_pending();
+    throw;
   }
-  if (batch->chunks > 1) {
-    wake_workers(*shared_, INT32_MAX);
-  } else if (shared_->spinners.load(std::memory_order_seq_cst) <= 0) {
-    wake_workers(*shared_, 1);
-  }
+  if (wake) wake_workers(*shared_, batch->chunks > 1 ? INT32_MAX : 1);
   return call;
 }
 
-void Core::push(Batch* batch) {
-  const std::uint64_t tail = shared_->tail.load(std::memory_order_relaxed);
-  if (tail - shared_->head.load(std::memory_order_acquire) > shared_->ring.load()->mask)
-    grow_ring();
-  Ring* ring = shared_->ring.load(std::memory_order_relaxed);
-  ring->cells[tail & ring->mask].store(batch, std::memory_order_release);
-  batch->cell = tail + 1;  // 0: never in the ring
-  shared_->tail.store(tail + 1, std::memory_order_seq_cst);
+void Core::push(CallState& call) {
+  Lane& lane = *lanes_[lane_for(call.thread_, call.priority_)].lane;
+  const std::uint64_t tail = lane.tail.load(std::memory_order_relaxed);
+  if (tail - lane.head.load(std::memory_order_acquire) > lane.ring.load()->mask) grow_ring(lane);
+  Ring* ring = lane.ring.load(std::memory_order_relaxed);
+  Batch& batch = call.batch();
+  ring->cells[tail & ring->mask].store(&batch, std::memory_order_release);
+  batch.lane = &lane;
+  batch.cell = tail + 1;  // 0: never in a lane
+  lane.tail.store(tail + 1, std::memory_order_seq_cst);
 }
 
-void Core::grow_ring() {
-  Ring* old = shared_->ring.load(std::memory_order_relaxed);
+std::size_t Core::lane_for(std::thread::id thread, int priority) {
+  const auto is_its = [&](const LaneUse& use) {
+    return use.thread == thread && use.lane->priority.load(std::memory_order_relaxed) == priority;
+  };
+  if (is_its(lanes_[last_lane_])) return last_lane_;
+  std::size_t at = lanes_.size();
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    if (is_its(lanes_[i])) return last_lane_ = i;
+    if (at == lanes_.size() && lanes_[i].lane->empty()) at = i;
+  }
+  if (at == lanes_.size()) at = add_lane();
+  lanes_[at].thread = thread;
+  lanes_[at].lane->priority.store(priority, std::memory_order_relaxed);
+  return last_lane_ = at;
+}
+
+std::size_t Core::add_lane() {
+  Lanes* all = shared_->lanes.load(std::memory_order_relaxed);
+  const std::uint32_t count = all->count.load(std::memory_order_relaxed);
+  lanes_.reserve(lanes_.size() + 1);
+  if (count == all->room) {
+    Lanes* larger = make_lanes(2 * all->room);
+    for (std::uint32_t i = 0; i < count; ++i) larger->lanes[i].store(all->lanes[i].load());
+    larger->count.store(count, std::memory_order_relaxed);
+    keep_old(all);
+    shared_->lanes.store(larger, std::memory_order_release);
+    all = larger;
+  }
+  auto* lane = new (allocate(sizeof(Lane))) Lane{};
+  try {
+    lane->ring.store(make_ring(first_ring), std::memory_order_relaxed);
+  } catch (...) {
+    deallocate(lane);
+    throw;
+  }
+  lanes_.push_back({lane, {}});
+  all->lanes[count].store(lane, std::memory_order_relaxed);
+  all->count.store(count + 1, std::memory_order_seq_cst);
+  return count;
+}
+
+// What a worker may still read.
+void Core::keep_old(void* block) { old_.push_back(block); }
+
+void Core::grow_ring(Lane& lane) {
+  Ring* old = lane.ring.load(std::memory_order_relaxed);
   Ring* ring = make_ring((old->mask + 1) * 2);
-  const std::uint64_t tail = shared_->tail.load(std::memory_order_relaxed);
-  for (std::uint64_t i = shared_->head.load(std::memory_order_acquire); i < tail; ++i) {
+  const std::uint64_t tail = lane.tail.load(std::memory_order_relaxed);
+  for (std::uint64_t i = lane.head.load(std::memory_order_acquire); i < tail; ++i) {
     ring->cells[i & ring->mask].store(old->cells[i & old->mask].load(std::memory_order_relaxed),
                                       std::memory_order_relaxed);
   }
-  old_rings_.push_back(old);
-  shared_->ring.store(ring, std::memory_order_release);
+  keep_old(old);
+  lane.ring.store(ring, std::memory_order_release);
 }
 
 void Core::wait_for_room() {
@@ -274,9 +337,10 @@ void Core::wait_for_room() {
 // REQUIRES: the batch is done. No worker looks at it, or will.
 bool Core::unused_now(Batch& batch) noexcept {
   if (batch.cell != 0) {
-    std::uint64_t head = shared_->head.load(std::memory_order_seq_cst);
+    Lane& lane = *static_cast<Lane*>(batch.lane);
+    std::uint64_t head = lane.head.load(std::memory_order_seq_cst);
     // The worker that took it may have died before it passed the cell.
-    if (head == batch.cell - 1 && shared_->head.compare_exchange_strong(head, head + 1)) ++head;
+    if (head == batch.cell - 1 && lane.head.compare_exchange_strong(head, head + 1)) ++head;
     if (head < batch.cell) return false;
   }
   for (std::uint32_t i = 0; i < shared_->workers; ++i) {
@@ -336,6 +400,17 @@ std::optional<std::size_t> Core::wait_first(const std::vector<std::shared_ptr<Ba
   return first;
 }
 
+void Core::call_back(CallState& call, std::function<void()> function) {
+  require_own_process("a callback");
+  std::shared_ptr<Callbacks> callbacks;
+  {
+    const std::lock_guard guard(mutex_);
+    if (callbacks_ == nullptr) callbacks_ = Callbacks::instance();
+    callbacks = callbacks_;
+  }
+  callbacks->add(this, call.shared_from_this(), call.batch(), *shared_, std::move(function));
+}
+
 void Core::close() {
   require_own_process("close()");
   std::lock_guard guard(mutex_);
@@ -373,10 +448,14 @@ bool Core::join(Deadline deadline) {
     changed_.wait(lock, gone);
   }
   // Not under the lock: a callback may be waiting for it, and dropping the last of a call takes it.
+  if (const std::shared_ptr<Callbacks> callbacks = callbacks_) {
+    lock.unlock();
+    if (!callbacks->wait_for(this, deadline)) return false;
+    lock.lock();
+  }
   // The calls hold the pool, so it would keep itself by those it keeps.
   std::deque<std::shared_ptr<BatchState>> pending = std::exchange(pending_, {});
-  const Supervisor::Id timer = std::exchange(timer_, 0);
-  std::vector<Supervisor::Id> watches{timer};
+  std::vector<Supervisor::Id> watches{std::exchange(timer_, 0), std::exchange(nudge_, 0)};
   for (Worker& worker : workers_) watches.push_back(std::exchange(worker.watch, 0));
   lock.unlock();
   pending.clear();

@@ -6,8 +6,10 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <thread>
 #include <vector>
 
+#include "pool/callbacks.hpp"
 #include "pool/shared.hpp"
 #include "pool/supervisor.hpp"
 #include "process/child.hpp"
@@ -30,23 +32,31 @@ struct Death {
 };
 
 // One batch. Its block is freed when nobody here asks for it and no worker looks at it.
-class CallState final : public BatchState {
+class CallState final : public BatchState, public std::enable_shared_from_this<CallState> {
  public:
   CallState(std::shared_ptr<Core> core, Batch* batch, int retries, std::chrono::nanoseconds timeout,
-            std::string name)
+            const TaskOptions& task, std::shared_ptr<const void> keep)
       : core_(std::move(core)),
         batch_(batch),
         retries_(retries),
         timeout_(timeout),
-        name_(std::move(name)) {}
+        name_(task.name),
+        keep_(std::move(keep)),
+        thread_(std::this_thread::get_id()),
+        priority_(task.priority) {}
   ~CallState() override;
 
   bool ready() override;
   bool wait(Deadline deadline) override;
   bool cancel() override;
+  void on_ready(std::function<void()> call) override;
   void drop_pending() override;
   std::uint64_t stamp() const override { return batch_->stamp.load(std::memory_order_relaxed); }
   std::uint32_t items() const override { return batch_->items; }
+  std::uint32_t chunk_items() const override { return batch_->chunk_items; }
+  Reader payload() const override {
+    return {reinterpret_cast<const std::byte*>(batch_), batch_->bytes, batch_->payload};
+  }
   bool succeeded() const override { return first_failure() == batch_->items; }
   std::uint32_t first_failure() const override;
   bool has_value(std::uint32_t item) const override;
@@ -54,6 +64,8 @@ class CallState final : public BatchState {
   const std::byte* flat(std::uint32_t item) const override;
   Reader boxed(std::uint32_t item) const override;
 
+  bool sleep_until(Deadline deadline);
+  [[nodiscard]] std::size_t items_done() const;
   // Ends every chunk that nobody has begun; who asks hears `why`. REQUIRES: Core::mutex_.
   // True: there was one.
   bool refuse(const std::exception_ptr& why);
@@ -75,6 +87,9 @@ class CallState final : public BatchState {
   int retries_;
   std::chrono::nanoseconds timeout_;
   std::string name_;
+  std::shared_ptr<const void> keep_;  // what the items are in
+  std::thread::id thread_;            // who submitted it
+  int priority_ = 0;
   mutable std::mutex mutex_;              // cursor_, refusal_
   std::uint32_t cursor_ = 0;              // chunks below it are done
   std::map<std::uint32_t, Loss> losses_;  // guarded by Core::mutex_ until ready
@@ -98,13 +113,14 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   std::size_t processes() const override { return workers_.size(); }
   PoolStats stats() const override;
   const PoolOptions& options() const override { return options_; }
-  void show_progress(std::size_t done, std::size_t all, bool end) override;
 
   // For CallState. The user has dropped the last AsyncResult: the call goes when it is done.
   void drop(CallState* call) noexcept;
   void require_own_process(const char* call) const;
   bool cancel(CallState& call);
+  void call_back(CallState& call, std::function<void()> function);
   [[nodiscard]] std::uint64_t spin() const { return shared_->spin; }
+  [[nodiscard]] bool shows_progress() const { return options_.progress; }
 
  private:
   struct Worker {
@@ -121,8 +137,13 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   };
 
   void refuse_ended();
-  void push(Batch* batch);  // REQUIRES: mutex_
-  void grow_ring();
+  void free_lanes() noexcept;
+  // These five: REQUIRES: mutex_.
+  void push(CallState& call);
+  std::size_t lane_for(std::thread::id thread, int priority);
+  std::size_t add_lane();
+  void keep_old(void* block);
+  void grow_ring(Lane& lane);
   void sweep_limbo(std::size_t most) noexcept;
   bool unused_now(Batch& batch) noexcept;
   Batch* make_batch(Writer& writer, const BatchPlan& plan);
@@ -138,6 +159,11 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   void arm_timer(std::chrono::nanoseconds timeout);
   void check_times();
   void wait_for_room();
+  // pace.cpp. REQUIRES: mutex_, but for on_nudge().
+  bool wants_wake();
+  void learn_pace();
+  void arm_nudge();
+  void on_nudge();
   [[nodiscard]] bool all_gone() const;
 
   PoolOptions options_;
@@ -146,7 +172,14 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // a worker is gone
   std::vector<Worker> workers_;
-  std::vector<void*> old_rings_;
+  // What the pool knows of each lane.
+  struct LaneUse {
+    Lane* lane;
+    std::thread::id thread;  // whose it was last
+  };
+  std::vector<LaneUse> lanes_;
+  std::size_t last_lane_ = 0;
+  std::vector<void*> old_;                           // rings and tables of lanes
   std::deque<CallState*> limbo_;                     // dropped, but not done or perhaps looked at
   std::deque<std::shared_ptr<BatchState>> pending_;  // for max_pending
   LoadedSet loaded_;                                 // what workers can resolve
@@ -155,10 +188,15 @@ class Core final : public PoolCore, public std::enable_shared_from_this<Core> {
   bool closed_ = false, terminated_ = false;
   std::size_t failed_starts_ = 0;  // in a row, of all workers: they died before they were ready
   std::size_t replacing_ = 0;      // workers being started in place of dead ones
-  Supervisor::Id timer_ = 0;
+  std::shared_ptr<Callbacks> callbacks_;  // once there was one
+  Supervisor::Id timer_ = 0, nudge_ = 0;
+  unsigned submits_ = 0;  // since the pace was looked at
+  // Sums of all workers then, and what has come since, older things counting less. Nanoseconds.
+  struct {
+    std::uint64_t tasks = 0, busy = 0, recent_tasks = 0, recent_busy = 0;
+  } pace_;
   std::chrono::nanoseconds shortest_timeout_{0};
   std::size_t retried_ = 0, cancelled_ = 0, lost_ = 0;
-  std::atomic<std::uint64_t> shown_{0};  // when the progress was; of whichever thread reads results
 };
 
 }  // namespace procession::detail

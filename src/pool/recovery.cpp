@@ -42,8 +42,10 @@ void Core::on_death(std::uint32_t index) {
   }
   bool replace = false;
   std::shared_ptr<Child> gone;  // its end outlives the lock
+  std::shared_ptr<Callbacks> callbacks;
   {
     std::lock_guard guard(mutex_);
+    callbacks = callbacks_;
     Worker& worker = workers_[index];
     WorkerSlot& slot = shared_->slots[index];
     const int exitcode = exitcode_of(record.status);
@@ -81,7 +83,7 @@ void Core::on_death(std::uint32_t index) {
                      initializing ? "the initializer of the pool's workers"
                                   : "workers of the pool die before they can run anything"));
     }
-    const bool work_left = shared_->head.load() < shared_->tail.load();
+    const bool work_left = shared_->has_work();
     replace = !terminated_ && !process_is_ending() && broken_ == nullptr && (!closed_ || work_left);
     if (replace) {
       ++replacing_;
@@ -91,6 +93,7 @@ void Core::on_death(std::uint32_t index) {
     if (terminated_ && all_gone()) refuse_rest(was_terminated());
     wake_workers(*shared_, INT32_MAX);  // it may have been woken for what it did not take
   }
+  if (callbacks != nullptr) callbacks->worker_died(child->pid());
   if (replace) replace_worker(index);
   changed_.notify_all();
 }
@@ -175,6 +178,7 @@ bool Core::resolve_item(CallState& call, std::uint32_t item, const Death& death)
       home.store(nullptr, std::memory_order_release);
     }
   }
+  batch.troubled.store(1, std::memory_order_relaxed);
   auto& loss = call.losses_[item];
   loss.death = death;
   ++loss.attempts;
@@ -203,20 +207,23 @@ void Core::put_back(Batch& batch, std::uint32_t chunk) {
     const auto first = std::min(static_cast<std::uint32_t>(next), chunk);
     lower = ((next >> 32) + 1) << 32 | first;
   } while (!batch.next.compare_exchange_weak(next, lower));
-  push(&batch);
+  push(*static_cast<CallState*>(batch.owner));
 }
 
 // Ends everything that is not done. REQUIRES: mutex_.
 void Core::refuse_rest(const std::exception_ptr& why) {
-  const std::uint64_t tail = shared_->tail.load();
-  Ring* ring = shared_->ring.load();
-  for (std::uint64_t at = shared_->head.load(); at < tail; ++at) {
-    Batch& batch = *ring->cells[at & ring->mask].load();
-    auto& call = *static_cast<CallState*>(batch.owner);
-    if (call.refuse(why)) announce(*shared_, batch, true);
-  }
-  std::uint64_t head = shared_->head.load();
-  while (head < tail && !shared_->head.compare_exchange_weak(head, tail)) {
+  for (const LaneUse& each : lanes_) {
+    Lane& lane = *each.lane;
+    const std::uint64_t tail = lane.tail.load();
+    Ring* ring = lane.ring.load();
+    for (std::uint64_t at = lane.head.load(); at < tail; ++at) {
+      Batch& batch = *ring->cells[at & ring->mask].load();
+      auto& call = *static_cast<CallState*>(batch.owner);
+      if (call.refuse(why)) announce(*shared_, batch, true);
+    }
+    std::uint64_t head = lane.head.load();
+    while (head < tail && !lane.head.compare_exchange_weak(head, tail)) {
+    }
   }
 }
 
@@ -269,7 +276,7 @@ void Core::check_times() {
   timer_ = 0;
   if (terminated_) return;
   const std::uint64_t now = monotonic_ns();
-  bool more = shared_->head.load() < shared_->tail.load();
+  bool more = shared_->has_work();
   auto wait = shortest_timeout_;
   for (std::uint32_t i = 0; i < shared_->workers; ++i) {
     WorkerSlot& slot = shared_->slots[i];

@@ -12,14 +12,13 @@ ResultStream::ResultStream(std::shared_ptr<PoolCore> pool, ChunkSource source, s
       source_(std::move(source)),
       window_(window),
       ordered_(ordered),
-      total_(total) {
+      progress_(pool_->options().progress, total) {
   refill();
 }
 
 ResultStream::~ResultStream() {
   try {
     for (const auto& each : pending_) each->drop_pending();
-    if (!exhausted_ || !pending_.empty() || given_ != 0) pool_->show_progress(given_, total_, true);
   } catch (const StateError&) {  // a forked copy
   }
 }
@@ -39,10 +38,7 @@ ResultStream::Place ResultStream::next(Deadline deadline) {
   if (current_ != nullptr && item_ == current_->items()) current_.reset();
   if (current_ == nullptr) {
     refill();
-    if (pending_.empty()) {
-      pool_->show_progress(given_, total_, true);
-      return {nullptr, 0};
-    }
+    if (pending_.empty()) return {nullptr, 0};
     std::size_t first = 0;
     if (ordered_) {
       if (!pool_->wait_first({pending_.front()}, deadline)) throw_result_timeout();
@@ -56,7 +52,7 @@ ResultStream::Place ResultStream::next(Deadline deadline) {
     item_ = 0;
     refill();  // before the caller works on this one
   }
-  pool_->show_progress(++given_, total_, false);
+  progress_.show(++given_);
   return {current_.get(), item_++};
 }
 

@@ -1,13 +1,29 @@
-// What a pool tells of itself: figures, and a progress bar.
-#include <unistd.h>
-
-#include <cstdio>
-#include <iostream>
-
+// What a pool tells of itself.
 #include "pool/core.hpp"
 #include "system/proc.hpp"
 
 namespace procession::detail {
+
+namespace {
+
+// Items of chunks that nobody has begun.
+std::size_t queued_in(const Lane& lane) {
+  std::size_t items = 0;
+  const std::uint64_t tail = lane.tail.load(std::memory_order_acquire);
+  const Ring* ring = lane.ring.load(std::memory_order_acquire);
+  for (std::uint64_t at = lane.head.load(std::memory_order_acquire); at < tail; ++at) {
+    const Batch& batch = *ring->cells[at & ring->mask].load(std::memory_order_relaxed);
+    const auto first = static_cast<std::uint32_t>(batch.next.load(std::memory_order_relaxed));
+    for (std::uint32_t chunk = first; chunk < batch.chunks; ++chunk) {
+      if (batch.states[chunk].load(std::memory_order_relaxed) != Batch::pending) continue;
+      const std::uint32_t begin = chunk * batch.chunk_items;
+      items += std::min(batch.chunk_items, batch.items - begin);
+    }
+  }
+  return items;
+}
+
+}  // namespace
 
 PoolStats Core::stats() const {
   require_own_process("stats()");
@@ -44,37 +60,11 @@ PoolStats Core::stats() const {
     all.failed += failed;
     all.workers.push_back(one);
   }
-  const std::uint64_t tail = shared_->tail.load(std::memory_order_acquire);
-  const Ring* ring = shared_->ring.load(std::memory_order_acquire);
-  for (std::uint64_t at = shared_->head.load(std::memory_order_acquire); at < tail; ++at) {
-    const Batch& batch = *ring->cells[at & ring->mask].load(std::memory_order_relaxed);
-    const auto first = static_cast<std::uint32_t>(batch.next.load(std::memory_order_relaxed));
-    for (std::uint32_t chunk = first; chunk < batch.chunks; ++chunk) {
-      if (batch.states[chunk].load(std::memory_order_relaxed) != Batch::pending) continue;
-      const std::uint32_t begin = chunk * batch.chunk_items;
-      all.queued += std::min(batch.chunk_items, batch.items - begin);
-    }
-  }
+  for (const LaneUse& each : lanes_) all.queued += queued_in(*each.lane);
   all.failed += lost_;
   all.retried = retried_;
   all.cancelled = cancelled_;
   return all;
-}
-
-void Core::show_progress(std::size_t done, std::size_t all, bool end) {
-  if (!options_.progress || isatty(STDERR_FILENO) == 0) return;
-  constexpr std::uint64_t pause = 50'000'000;
-  const std::uint64_t now = monotonic_ns();
-  if (!end && now - shown_.load(std::memory_order_relaxed) < pause) return;
-  shown_.store(now, std::memory_order_relaxed);
-  constexpr int width = 40;
-  const std::size_t of = all == 0 ? done : all;
-  const int filled = of == 0 ? width : static_cast<int>(done * width / of);
-  std::string line = "\r[" + std::string(static_cast<std::size_t>(filled), '#') +
-                     std::string(static_cast<std::size_t>(width - filled), '.') + "] " +
-                     std::to_string(done) + (all == 0 ? "" : "/" + std::to_string(all));
-  line += end ? "\r\x1b[K" : " ";
-  (void)!write(STDERR_FILENO, line.data(), line.size());
 }
 
 }  // namespace procession::detail

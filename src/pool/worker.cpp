@@ -50,19 +50,43 @@ std::uint32_t claim(Batch& batch, WorkerSlot& slot, std::uint32_t index) noexcep
   return batch.chunks;
 }
 
+// The lane to take from: of those with the highest priority each in its turn. nullptr: all are
+// empty.
+Lane* choose_lane(PoolShared& shared, WorkerSlot& slot) noexcept {
+  const Lanes& all = *shared.lanes.load(std::memory_order_acquire);
+  const std::uint32_t count = all.count.load(std::memory_order_seq_cst);
+  Lane* best = nullptr;
+  std::uint32_t best_at = 0;
+  for (std::uint32_t i = 0, at = slot.turn; i < count; ++i, ++at) {
+    if (at >= count) at = 0;
+    Lane* lane = all.lanes[at].load(std::memory_order_relaxed);
+    if (lane->empty()) continue;
+    if (best != nullptr && lane->priority.load(std::memory_order_relaxed) <=
+                               best->priority.load(std::memory_order_relaxed)) {
+      continue;
+    }
+    best = lane;
+    best_at = at;
+  }
+  slot.turn = best_at + 1;
+  return best;
+}
+
 // The batch and chunk to run next; false: there is none now.
 bool take(PoolShared& shared, WorkerSlot& slot, std::uint32_t index, Batch*& batch,
           std::uint32_t& chunk) noexcept {
   for (;;) {
-    std::uint64_t head = shared.head.load(std::memory_order_acquire);
-    if (head >= shared.tail.load(std::memory_order_seq_cst)) return false;
-    Ring* ring = shared.ring.load(std::memory_order_acquire);
+    Lane* lane = choose_lane(shared, slot);
+    if (lane == nullptr) return false;
+    std::uint64_t head = lane->head.load(std::memory_order_acquire);
+    if (head >= lane->tail.load(std::memory_order_seq_cst)) continue;  // others took it
+    Ring* ring = lane->ring.load(std::memory_order_acquire);
     Batch* found = ring->cells[head & ring->mask].load(std::memory_order_acquire);
     slot.batch.store(found, std::memory_order_seq_cst);
-    if (shared.head.load(std::memory_order_seq_cst) != head) continue;
+    if (lane->head.load(std::memory_order_seq_cst) != head) continue;
     chunk = claim(*found, slot, index);
     if (chunk + 1 >= found->chunks) {  // the last one, or none left
-      shared.head.compare_exchange_strong(head, head + 1, std::memory_order_acq_rel);
+      lane->head.compare_exchange_strong(head, head + 1, std::memory_order_acq_rel);
     }
     if (chunk < found->chunks) {
       batch = found;
@@ -82,7 +106,7 @@ bool all_done(const Batch& batch, std::uint32_t begin, std::uint32_t end) {
 void run_chunk(PoolShared& shared, WorkerSlot& slot, Batch& batch, std::uint32_t chunk) {
   const std::uint32_t begin = chunk * batch.chunk_items;
   const std::uint32_t end = std::min(begin + batch.chunk_items, batch.items);
-  ChunkRun run(batch, begin, end, &slot);
+  ChunkRun run(batch, begin, end, slot);
   // What fails outside an item (decoding the callable) fails the chunk's items, one by one.
   struct Context {
     Batch& batch;
@@ -100,11 +124,7 @@ void run_chunk(PoolShared& shared, WorkerSlot& slot, Batch& batch, std::uint32_t
     throw;
   } catch (...) {
     const std::exception_ptr failure = std::current_exception();
-    run.each(
-        [](void* opaque, std::uint32_t) {
-          std::rethrow_exception(*static_cast<const std::exception_ptr*>(opaque));
-        },
-        const_cast<std::exception_ptr*>(&failure));
+    run.each([&](std::uint32_t) { std::rethrow_exception(failure); });
   }
   if (slot.calls_left == 0 && !all_done(batch, begin, end)) return;
   if (batch.stamped != 0) {
@@ -135,19 +155,16 @@ bool spin_for_work(PoolShared& shared, WorkerSlot& slot, Some some) {
 // After this worker has taken something: is there more, and nobody awake to take it?
 void pass_on(PoolShared& shared) noexcept {
   if (shared.sleepers.load(std::memory_order_seq_cst) == 0) return;
+  if (shared.lazy.load(std::memory_order_relaxed) != 0) return;  // the pool sees to it
   if (shared.spinners.load(std::memory_order_seq_cst) > 0) return;
-  if (shared.head.load(std::memory_order_acquire) < shared.tail.load(std::memory_order_seq_cst)) {
-    wake_workers(shared, 1);
-  }
+  if (shared.has_work()) wake_workers(shared, 1);
 }
 
-// Until there is something in the ring, or the pool ends. False: it ends.
+// Until there is something to do, or the pool ends. False: it ends.
 bool wait_for_work(PoolShared& shared, WorkerSlot& slot) {
   slot.idle_since.store(monotonic_ns(), std::memory_order_relaxed);
   const auto some = [&] {
-    return shared.head.load(std::memory_order_acquire) <
-               shared.tail.load(std::memory_order_seq_cst) ||
-           shared.closing.load(std::memory_order_seq_cst) != 0;
+    return shared.has_work() || shared.closing.load(std::memory_order_seq_cst) != 0;
   };
   if (!spin_for_work(shared, slot, some)) {
     for (;;) {
@@ -161,9 +178,7 @@ bool wait_for_work(PoolShared& shared, WorkerSlot& slot) {
   }
   bump(slot.idle, monotonic_ns() - slot.idle_since.load(std::memory_order_relaxed));
   slot.idle_since.store(0, std::memory_order_relaxed);
-  return shared.head.load(std::memory_order_acquire) <
-             shared.tail.load(std::memory_order_acquire) ||
-         shared.closing.load(std::memory_order_acquire) == 0;
+  return shared.closing.load(std::memory_order_acquire) == 0 || shared.has_work();
 }
 
 }  // namespace
@@ -191,79 +206,44 @@ void ChunkRun::give(std::uint32_t item, Writer& result) {
   hand_over(result.finish(), *reinterpret_cast<std::atomic<void*>*>(slot(item)));
 }
 
-void ChunkRun::each(void (*run)(void* context, std::uint32_t item), void* context) {
-  auto& worker = *static_cast<WorkerSlot*>(worker_);
-  struct Loop {
-    ChunkRun& chunk;
-    WorkerSlot& worker;
-    void (*run)(void*, std::uint32_t);
-    void* context;
-    std::uint32_t item;
-    bool stopped = false;
-  } loop{*this, worker, run, context, begin_};
-  const auto body = [](void* opaque) {
-    auto& the = *static_cast<Loop*>(opaque);
-    Batch& batch = the.chunk.batch_;
-    for (; the.item < the.chunk.end_; ++the.item) {
-      auto& status = batch.statuses[the.item];
-      if (status.load(std::memory_order_acquire) != static_cast<std::uint8_t>(ItemStatus::None)) {
-        continue;  // done before a worker died
-      }
-      if (the.worker.calls_left == 0) {  // another worker goes on with the chunk
-        the.worker.item.store(no_item, std::memory_order_release);
-        the.stopped = true;
-        return;
-      }
-      --the.worker.calls_left;
-      if (batch.timed != 0) the.worker.began.store(monotonic_ns(), std::memory_order_relaxed);
-      the.worker.item.store(the.item, std::memory_order_release);
-      the.run(the.context, the.item);
-      status.store(static_cast<std::uint8_t>(ItemStatus::Value), std::memory_order_release);
-      bump(the.worker.tasks);
-    }
-  };
+void ChunkRun::begin_time() { hand_.began.store(monotonic_ns(), std::memory_order_relaxed); }
+
+void ChunkRun::loop_over(void (*body)(void* context), void* context) {
   ThrowSite site;
-  while (loop.item < end_ && !loop.stopped) {
+  while (next_ < end_ && !stopped_) {
     try {
-      call_watching_throws(body, &loop, site);
+      call_watching_throws(body, context, site);
     } catch (abi::__forced_unwind&) {
       throw;  // the thread is being cancelled
     } catch (...) {
-      auto& status = batch_.statuses[loop.item];
-      auto& home = *reinterpret_cast<std::atomic<void*>*>(slot(loop.item));
-      home.store(nullptr, std::memory_order_relaxed);
-      status.store(static_cast<std::uint8_t>(ItemStatus::Failing), std::memory_order_release);
-      send_exception(home, site);
-      if (batch_.stop_on_error != 0) {
-        batch_.eager.store(1, std::memory_order_relaxed);
-        batch_.dropped.store(1, std::memory_order_release);
-      }
-      status.store(static_cast<std::uint8_t>(ItemStatus::Error), std::memory_order_release);
-      bump(worker.tasks);
-      bump(worker.failed);
-      ++loop.item;
+      fail_item(&site);
     }
   }
-  worker.item.store(no_item, std::memory_order_release);
 }
 
-void announce(PoolShared& shared, Batch& batch, bool always) noexcept {
-  if (batch.stamped != 0) {
-    if (shared.stream_waiters.load(std::memory_order_seq_cst) != 0) {
-      shared.stream_event.fetch_add(1, std::memory_order_release);
-      futex_wake(shared.stream_event, INT32_MAX);
-    }
+// The exception that is being handled is what became of the item.
+void ChunkRun::fail_item(const void* site) {
+  auto& home = *reinterpret_cast<std::atomic<void*>*>(slot(next_));
+  batch_.troubled.store(1, std::memory_order_relaxed);
+  home.store(nullptr, std::memory_order_relaxed);
+  set(next_, ItemStatus::Failing);
+  send_exception(home, *static_cast<const ThrowSite*>(site));
+  if (batch_.stop_on_error != 0) {
+    batch_.eager.store(1, std::memory_order_relaxed);
+    batch_.dropped.store(1, std::memory_order_release);
   }
-  if (!always && batch.eager.load(std::memory_order_relaxed) == 0) return;
-  if (batch.waiters.load(std::memory_order_seq_cst) == 0) return;
-  batch.event.fetch_add(1, std::memory_order_release);
-  futex_wake(batch.event, INT32_MAX);
+  set(next_, ItemStatus::Error);
+  bump(hand_.tasks);
+  bump(hand_.failed);
+  ++next_;
+  stopped_ = one_result_;
 }
 
-void wake_workers(PoolShared& shared, std::uint32_t count) noexcept {
-  if (shared.sleepers.load(std::memory_order_seq_cst) == 0) return;
-  shared.signal.fetch_add(1, std::memory_order_release);
-  futex_wake(shared.signal, static_cast<int>(count));
+void ChunkRun::end_together() {
+  for (std::uint32_t item = begin_; item < end_; ++item) {
+    if (!is_done(item)) set(item, stopped_ ? ItemStatus::Dropped : ItemStatus::Value);
+  }
+  hand_.item.store(no_item, std::memory_order_release);
 }
 
 }  // namespace procession::detail

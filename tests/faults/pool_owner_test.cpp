@@ -139,7 +139,7 @@ TEST_F(PoolOwnerFaults, EndingThePool) {
 // said so.
 void die_with_a_result_sent(PoolShared& shared) {
   WorkerSlot& slot = shared.slots[0];
-  Batch& batch = *shared.ring.load()->cells[0].load();
+  Batch& batch = batch_in_first_lane(shared);
   slot.batch.store(&batch);
   slot.chunk.store(0);
   batch.states[0].store(Batch::running(0));

@@ -8,10 +8,12 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdint>
 #include <functional>
 #include <future>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -39,9 +41,10 @@ std::vector<std::span<const std::byte>> words_of(PoolShared& shared) {
   };
   std::vector<std::span<const std::byte>> words{bytes(&shared, sizeof shared)};
   words.push_back(bytes(&page_word(0), family().top.load() * 8));
-  const Ring& ring = *shared.ring.load();
-  for (std::uint64_t at = 0; at < shared.tail.load(); ++at) {
-    const Batch* batch = ring.cells[at].load();
+  const Lane& lane = first_lane(shared);
+  words.push_back(bytes(&lane, sizeof lane));
+  for (std::uint64_t at = 0; at < lane.tail.load(); ++at) {
+    const Batch* batch = &batch_in_first_lane(shared, at);
     words.push_back(bytes(batch, batch->bytes));
     for (std::uint32_t item = 0; batch->result_kind == ResultKind::Boxed && item < batch->items;
          ++item) {
@@ -109,7 +112,7 @@ class PoolFaults : public FamilyFaults {
     };
     plan.time_limit = std::chrono::seconds(10);
     plan.operation = [&] { work(pool->shared(), 0); };
-    plan.waiter = [&] { return wait_until_done(*pool->shared().ring.load()->cells[0].load()); };
+    plan.waiter = [&] { return wait_until_done(batch_in_first_lane(pool->shared())); };
     plan.survivors = [&](const Trial& trial) {
       sweep_dead_processes();
       pool->worker_died(trial.pid);
@@ -119,7 +122,7 @@ class PoolFaults : public FamilyFaults {
       trial.expect(result->ready(), "the call is done: no item is lost");
       if (result->ready()) check(trial, *result);
       const auto& shared = pool->shared();
-      trial.expect(shared.head.load() == shared.tail.load(), "the ring is empty");
+      trial.expect(first_lane(shared).empty(), "the lane is empty");
       trial.expect(static_cast<int>(shared.sleepers.load()) >= 0, "pool 4: sleepers are counted");
       end_pool();
       expect_sound(trial);
@@ -182,6 +185,66 @@ TEST_F(PoolFaults, AWorkerWithATaskThatThrows) {
           trial.expect(died.pid() == trial.pid && !trial.completed, "WorkerDied says who died");
         }
       });
+}
+
+// What is called when the call is done: once, whatever the worker was doing when it died. Its
+// result is a value, or the death.
+TEST_F(PoolFaults, AWorkerWithACallThatHasACallback) {
+  struct Told {
+    std::mutex mutex;
+    std::condition_variable changed;
+    int values, deaths;
+    void note(int& what) {
+      const std::lock_guard guard(mutex);
+      ++what;
+      changed.notify_all();
+    }
+  } told{{}, {}, 0, 0};
+  worker_case<AsyncResult<Wide>>(
+      "apply, with a callback", 0, 2,
+      [&](const PoolView& pool) {
+        told.values = told.deaths = 0;
+        auto result = pool.apply_async(run_flat, 0);
+        result.then([&](const Wide&) { told.note(told.values); },
+                    [&](const std::exception&) { told.note(told.deaths); });
+        return result;
+      },
+      [&](const Trial& trial, AsyncResult<Wide>& result) {
+        expect_value_or_death(trial, result, 0);
+        std::unique_lock lock(told.mutex);
+        const bool came = told.changed.wait_for(lock, std::chrono::seconds(10),
+                                                [&] { return told.values + told.deaths != 0; });
+        trial.expect(came, "who waits for it is called");
+        trial.expect(told.values + told.deaths == 1, "once");
+        trial.expect((told.values == 1) == result.successful(), "with what get() gives");
+      });
+}
+
+// The sum of a chunk is given once it is whole; a chunk whose worker died is summed again.
+TEST_F(PoolFaults, AWorkerWithAMapReduce) {
+  for (const int retries : {0, 1}) {
+    worker_case<AsyncResult<long>>(
+        "map_reduce, retries " + std::to_string(retries), retries, retries == 0 ? 1 : 3,
+        [](const PoolView& pool) {
+          return pool.map_reduce_async(
+              [](int item) {
+                runs()->begun[item].fetch_add(1);
+                return item;
+              },
+              std::vector<int>{0, 1, 2, 3, 4, 5}, std::plus<long>(), 1000L, 3);
+        },
+        [&](const Trial& trial, AsyncResult<long>& result) {
+          for (int item = 0; item < 6; ++item) {
+            trial.expect(times_begun(item) <= 2, "an item is run again once");
+          }
+          try {
+            trial.expect(result.get() == 1015, "every item is in the sum, once");
+          } catch (const WorkerDied& died) {
+            trial.expect(retries == 0 && died.pid() == trial.pid && !trial.completed,
+                         "WorkerDied when there are no retries");
+          }
+        });
+  }
 }
 
 // A map of six items: in one chunk, in three, in six. Without retries a death costs at most the

@@ -19,19 +19,22 @@ namespace {
 PoolShared* shared_of(Core& core);
 LoadedSet& loaded_of(Core& core);
 std::mutex& mutex_of(Core& core);
+std::shared_ptr<Callbacks> callbacks_of(Core& core);
 void resolve_in(Core& core, std::uint32_t index, const Death& death);
 
-template <auto Shared, auto Loaded, auto Mutex, auto Resolve>
+template <auto Shared, auto Loaded, auto Mutex, auto Calls, auto Resolve>
 struct Open {
   friend PoolShared* shared_of(Core& core) { return core.*Shared; }
   friend LoadedSet& loaded_of(Core& core) { return core.*Loaded; }
   friend std::mutex& mutex_of(Core& core) { return core.*Mutex; }
+  friend std::shared_ptr<Callbacks> callbacks_of(Core& core) { return core.*Calls; }
   friend void resolve_in(Core& core, std::uint32_t index, const Death& death) {
     (core.*Resolve)(index, death);
   }
 };
 
-template struct Open<&Core::shared_, &Core::loaded_, &Core::mutex_, &Core::resolve>;
+template struct Open<&Core::shared_, &Core::loaded_, &Core::mutex_, &Core::callbacks_,
+                     &Core::resolve>;
 
 }  // namespace
 
@@ -42,6 +45,11 @@ BarePool::BarePool(int retries, std::size_t workers) {
   options.spin = std::chrono::nanoseconds(0);
   core_ = std::make_shared<Core>(std::move(options), nullptr);
   loaded_of(*core_) = loaded_modules();  // its workers are forks of this process
+}
+
+BarePool::~BarePool() {
+  const auto callbacks = callbacks_of(*core_);
+  if (callbacks != nullptr) callbacks->wait_for(core_.get(), std::nullopt);
 }
 
 PoolShared& BarePool::shared() { return *shared_of(*core_); }
@@ -55,6 +63,7 @@ void BarePool::worker_died(pid_t pid, std::uint32_t index) {
   slot.batch.store(nullptr);
   slot.item.store(no_item);
   slot.ready.store(0);
+  if (const auto callbacks = callbacks_of(*core_)) callbacks->worker_died(pid);
 }
 
 // --- HeldPool ------------------------------------------------------------------------------

@@ -24,9 +24,21 @@
 
 namespace procession::faults {
 
+// Where a thread's calls wait when it is the only one.
+inline detail::Lane& first_lane(const detail::PoolShared& shared) {
+  return *shared.lanes.load()->lanes[0].load();
+}
+// The n-th batch that was ever put there.
+inline detail::Batch& batch_in_first_lane(const detail::PoolShared& shared, std::uint64_t n = 0) {
+  return *first_lane(shared).ring.load()->cells[n].load();
+}
+
 class BarePool {
  public:
   explicit BarePool(int retries = 0, std::size_t workers = 1);
+  ~BarePool();  // waits for callbacks, as a pool's join() does
+  BarePool(const BarePool&) = delete;
+  BarePool& operator=(const BarePool&) = delete;
 
   detail::Core& core() { return *core_; }
   detail::PoolShared& shared();

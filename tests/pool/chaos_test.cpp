@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <random>
 #include <ranges>
 #include <string>
@@ -125,6 +126,32 @@ TEST(PoolChaos, WithoutRetriesEveryCallIsAnsweredOrDied) {
   const int killed = killer.stop();
   EXPECT_GT(died, 0);
   EXPECT_LE(died, killed);
+}
+
+// Between the end of a call and the telling of it too.
+TEST(PoolChaos, CallbacksComeOnceEach) {
+  std::vector<std::atomic<int>> told(static_cast<std::size_t>(items));
+  {
+    Pool pool({.processes = 2, .retries = 100'000});
+    Killer killer(pool);
+    for (int i = 0; i < items; ++i) {
+      auto& own = told[static_cast<std::size_t>(i)];
+      pool.apply_async(work, i).then([&own, i](int y) { own += y == i * 3 ? 1 : 1000; },
+                                     [&own](std::exception_ptr) { own += 1000; });
+    }
+    pool.close();
+    EXPECT_TRUE(pool.join(patience * 3));
+    EXPECT_GT(killer.stop(), 5);
+  }
+  for (int i = 0; i < items; ++i) EXPECT_EQ(told[static_cast<std::size_t>(i)], 1) << i;
+}
+
+TEST(PoolChaos, MapReduceIsExact) {
+  Pool pool({.processes = 2, .retries = 100'000});
+  Killer killer(pool);
+  const long sum = pool.map_reduce(work, std::views::iota(0, items), std::plus<long>(), 0L, 5);
+  EXPECT_GT(killer.stop(), 5);
+  EXPECT_EQ(sum, 3L * items * (items - 1) / 2);
 }
 
 TEST(PoolChaos, CancellingAndTerminatingHangsNobody) {

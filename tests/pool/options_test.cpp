@@ -1,9 +1,12 @@
 // Each option of a pool, and of its views.
 
+#include <fcntl.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <map>
 #include <optional>
@@ -13,6 +16,7 @@
 #include <vector>
 
 #include "pool/pool_fixture.hpp"
+#include "procession/detail/progress.hpp"
 #include "procession/process.hpp"
 
 namespace procession::pool_test {
@@ -288,6 +292,49 @@ TEST(PoolOptionsOf, ANameAndAProgressBarChangeNoResult) {
   int count = 0;
   for (int x : pool.imap_unordered(square, views::iota(0, 30))) count += x >= 0;
   EXPECT_EQ(count, 30);
+}
+
+TEST(PoolOptionsOf, TheProgressBarSaysHowFarAtWhatRateAndHowLong) {
+  using detail::Progress;
+  EXPECT_EQ(Progress::text(250, 1000, 2500ms),
+            "[##########..............................] 250/1000, 100 per second, 0:08 left");
+  EXPECT_EQ(Progress::text(1, 36'001, 1s),
+            "[........................................] 1/36001, 1.0 per second, 10:00:00 left");
+  EXPECT_EQ(Progress::text(1000, 1000, 10s),
+            "[" + std::string(40, '#') + "] 1000/1000, 100 per second");
+  EXPECT_EQ(Progress::text(7, 0, 2s), "7, 3.5 per second");
+  EXPECT_EQ(Progress::text(0, 10, 0s), "[" + std::string(40, '.') + "] 0/10, 0.0 per second");
+}
+
+// stderr is a terminal of our own: what is written there is read at its other end.
+TEST(PoolOptionsOf, AProgressBarIsDrawnOnATerminalAndRemoved) {
+  const int outer = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  ASSERT_GE(outer, 0);
+  ASSERT_EQ(::grantpt(outer) | ::unlockpt(outer), 0);
+  const int inner = ::open(::ptsname(outer), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  ASSERT_GE(inner, 0);
+  const int stderr_before = ::dup(STDERR_FILENO);
+  ::dup2(inner, STDERR_FILENO);
+  {
+    Pool pool({.processes = 2, .progress = true});
+    const auto slow = [](int x) {
+      std::this_thread::sleep_for(10ms);
+      return x;
+    };
+    EXPECT_EQ(pool.map(slow, views::iota(0, 60), 1).size(), 60U);
+    for (int x : pool.imap(slow, views::iota(0, 60), 1)) EXPECT_GE(x, 0);
+  }
+  ::dup2(stderr_before, STDERR_FILENO);
+  ::close(stderr_before);
+  ::close(inner);
+  std::string text;
+  std::array<char, 4096> some;
+  for (ssize_t got = 0; (got = ::read(outer, some.data(), some.size())) > 0;) {
+    text.append(some.data(), static_cast<std::size_t>(got));
+  }
+  ::close(outer);
+  EXPECT_THAT(text, ::testing::ContainsRegex("/60, [0-9]+ per second, 0:00 left"));
+  EXPECT_THAT(text, ::testing::EndsWith("\r\x1b[K"));
 }
 
 TEST(PoolOptionsOf, AViewIsAsGoodAsThePool) {

@@ -1,9 +1,11 @@
 // The code that a worker runs for a chunk, one instantiation for each callable and item type.
 #pragma once
 
+#include <array>
 #include <cstring>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include "procession/detail/batch.hpp"
 #include "procession/detail/callable.hpp"
@@ -42,9 +44,7 @@ void call_and_give(ChunkRun& run, std::uint32_t item, F& f, Tuple& arguments) {
 template <class F, class... Args>
 struct ApplyEntry {
   static void enter(ChunkRun& run) {
-    run.each(
-        [](void* context, std::uint32_t item) { once(*static_cast<ChunkRun*>(context), item); },
-        &run);
+    run.each([&](std::uint32_t item) { once(run, item); });
   }
   static void once(ChunkRun& run, std::uint32_t item) {
     Reader reader = run.callable();
@@ -54,27 +54,33 @@ struct ApplyEntry {
   }
 };
 
+// The arguments that are in an item of a starmap, as a std::tuple.
+template <class... Args>
+std::tuple<Args...> spread(std::tuple<Args...> arguments) {
+  return arguments;
+}
+template <class A, class B>
+std::tuple<A, B> spread(std::pair<A, B> arguments) {
+  return {std::move(arguments)};
+}
+template <class T, std::size_t n>
+auto spread(std::array<T, n> arguments) {
+  return std::apply(
+      [](auto&... each) { return std::tuple<std::decay_t<decltype(each)>...>(std::move(each)...); },
+      arguments);
+}
+
 // map: many items, one callable for the chunk. `Spread`: each item is a tuple of arguments.
 template <class F, class Item, bool Spread>
 struct MapEntry {
-  struct Context {
-    ChunkRun& run;
-    F& f;
-  };
   static void enter(ChunkRun& run) {
     Reader reader = run.callable();
     F f = decode_callable<F>(reader);
-    Context context{run, f};
-    run.each(
-        [](void* opaque, std::uint32_t item) {
-          auto& in = *static_cast<Context*>(opaque);
-          one(in.run, in.f, item);
-        },
-        &context);
+    run.each([&](std::uint32_t item) { one(run, f, item); });
   }
   static void one(ChunkRun& run, F& f, std::uint32_t item) {
     if constexpr (Spread) {
-      auto arguments = item_of(run, item);
+      auto arguments = spread(item_of(run, item));
       call_and_give(run, item, f, arguments);
     } else {
       std::tuple<Item> arguments{item_of(run, item)};

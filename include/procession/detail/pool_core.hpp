@@ -65,9 +65,13 @@ class BatchState {
   // False: not ready at the deadline.
   virtual bool wait(Deadline deadline) = 0;
   virtual bool cancel() = 0;
+  // Calls `call` once, on the callback thread, when it is ready.
+  virtual void on_ready(std::function<void()> call) = 0;
   virtual void drop_pending() = 0;  // what has not begun never will
   [[nodiscard]] virtual std::uint64_t stamp() const = 0;
   [[nodiscard]] virtual std::uint32_t items() const = 0;
+  [[nodiscard]] virtual std::uint32_t chunk_items() const = 0;
+  [[nodiscard]] virtual Reader payload() const = 0;  // the callable, and what follows it
   // REQUIRES: ready().
   [[nodiscard]] virtual bool succeeded() const = 0;
   // The first item, in order, that failed; items() if none did.
@@ -98,8 +102,6 @@ class PoolCore {
   [[nodiscard]] virtual std::size_t processes() const = 0;
   [[nodiscard]] virtual PoolStats stats() const = 0;
   [[nodiscard]] virtual const PoolOptions& options() const = 0;
-  // The progress bar of one map-like call; does nothing unless asked for by the options.
-  virtual void show_progress(std::size_t done, std::size_t all, bool end) = 0;
 };
 
 // Throws std::length_error beyond 2^32 - 1.
