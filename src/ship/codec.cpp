@@ -1,9 +1,12 @@
 #include "procession/detail/codec.hpp"
 
 #include <pthread.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "procession/errors.hpp"
@@ -23,16 +26,35 @@ namespace {
 struct Stack {
   std::uintptr_t lowest = 0, begin = 0, end = 0;
   Stack() noexcept {
+    if (is_mains()) return;
     pthread_attr_t attributes;
     if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
     void* from = nullptr;
     std::size_t bytes = 0;
     if (pthread_attr_getstack(&attributes, &from, &bytes) == 0) {
-      begin = reinterpret_cast<std::uintptr_t>(from);
-      end = begin + bytes;
-      lowest = begin + bytes / 4;
+      set(reinterpret_cast<std::uintptr_t>(from) + bytes, bytes);
     }
     pthread_attr_destroy(&attributes);
+  }
+
+ private:
+  void set(std::uintptr_t top, std::size_t bytes) noexcept {
+    end = top;
+    begin = top - bytes;
+    lowest = begin + bytes / 4;
+  }
+  // That of main() begins where the kernel puts the program's random bytes, and may be as long as
+  // the limit says. To ask glibc costs a reading of /proc/self/maps, in every process.
+  bool is_mains() noexcept {
+    constexpr std::size_t most = std::size_t{512} << 20;
+    rlimit limit{};
+    if (getrlimit(RLIMIT_STACK, &limit) != 0) return false;
+    const std::size_t bytes = std::min<std::size_t>(limit.rlim_cur, most);
+    const std::uintptr_t top = getauxval(AT_RANDOM);
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    if (top < here || top - here >= bytes) return false;
+    set(top, bytes);
+    return true;
   }
 };
 
